@@ -1,0 +1,63 @@
+# Everything runs from .venv, built by the first target that needs it out of
+# requirements.lock: exact versions, checked by hash. Needed: Python 3.10+ and make.
+
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test unit lint types bench lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+setup: $(READY) ## Build .venv with the package and all tools
+
+demo: $(READY) ## Run an unmodified program under stagelight (ARGS="--limit 500")
+	$(BIN)/stagelight run examples/index_sources.py $(ARGS)
+
+# The static checks run side by side and first: they fail fastest. pytest has both
+# cores to itself, because many tests look at time. It is last: its closing line is ours.
+test: $(READY) ## Check style and types, then run every test (ARGS="-k queue")
+	@$(MAKE) --no-print-directory -j2 lint types
+	$(BIN)/pytest $(ARGS)
+
+unit: $(READY) ## Run the fast tests only
+	$(BIN)/pytest tests/unit -o faulthandler_timeout=60 $(ARGS)
+
+lint: $(READY) ## Check style and format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(READY) ## Check types
+	$(BIN)/mypy
+
+bench: $(READY) ## Measure the cost per event
+	$(BIN)/python bench/overhead.py $(ARGS)
+
+# One lock for all supported Python versions. Pre-releases only where nothing else
+# exists or pyproject.toml names one. ARGS=--upgrade takes newer versions.
+lock: | $(BIN)/python ## Compile requirements.lock from pyproject.toml
+	$(BIN)/python -m pip install --quiet 'uv>=0.9,<1'
+	$(BIN)/uv pip compile pyproject.toml --group dev --output-file requirements.lock \
+		--quiet --no-config --universal --python-version 3.10 --generate-hashes \
+		--prerelease if-necessary-or-explicit --custom-compile-command "make lock" \
+		--no-emit-index-url --no-emit-find-links $(ARGS)
+
+clean: ## Remove .venv, caches and build results
+	rm -rf .venv build dist .*_cache .hypothesis .coverage*
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "stagelight needs Python 3.10 or newer: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# The build backend comes from the lock too, so the second step fetches nothing.
+$(READY): requirements.lock pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--no-build-isolation --no-deps -e .
+	@touch $@

@@ -1,0 +1,312 @@
+"""Settings: ``[tool.stagelight]`` or ``stagelight.toml``, then ``STAGELIGHT_*``.
+
+OpenTelemetry's own variables come first and are not repeated here. A setting that
+cannot be right is an error that names its place, its key and what would be accepted.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os
+import re
+import sys
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from stagelight import _names
+from stagelight._errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+ENVIRONMENT: Final = "STAGELIGHT_"
+_FILE: Final = "stagelight.toml"
+_PROJECT: Final = "pyproject.toml"
+
+_PART: Final = r"[\w*?!\[\]-]+"
+_DOTTED: Final = rf"{_PART}(?:\.{_PART})*"
+_TARGET: Final = rf"(?:{_PART}|<locals>)(?:\.(?:{_PART}|<locals>))*"
+_PATTERN: Final = re.compile(rf"({_DOTTED}):({_TARGET})(?:=(.*))?", re.DOTALL)
+_FORM: Final = (
+    "a pattern module:function or module:Class.method, with * ? [] as globs, "
+    "and =name behind it to name the stage"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """Functions and methods that are declared as stages.
+
+    Attributes:
+        module: Dotted name of the module, or a glob over dotted names.
+        target: Qualified name inside it, or globs between its dots.
+        name: Name of the stage, or None for that of the function.
+    """
+
+    module: str
+    target: str
+    name: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.target}" + (f"={self.name}" if self.name else "")
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it can mean one thing only."""
+        return not is_glob(self.module) and not is_glob(self.target)
+
+    def in_module(self, module: str) -> bool:
+        """Whether it is about a module.
+
+        Args:
+            module: Dotted name of the module.
+        """
+        return module == self.module or (
+            is_glob(self.module) and fnmatchcase(module, self.module)
+        )
+
+    def matches(self, qualname: str) -> bool:
+        """Whether it means a function of its module.
+
+        A glob stays within one part of the name, and never means a dunder.
+
+        Args:
+            qualname: Qualified name of the function.
+        """
+        wanted, found = self.target.split("."), qualname.split(".")
+        return len(wanted) == len(found) and all(
+            part == glob
+            or (is_glob(glob) and not _dunder(part) and fnmatchcase(part, glob))
+            for glob, part in zip(wanted, found, strict=True)
+        )
+
+
+def is_glob(text: str) -> bool:
+    """Whether a text may mean several names.
+
+    Args:
+        text: Part of a pattern.
+    """
+    return any(character in text for character in "*?[")
+
+
+def _dunder(part: str) -> bool:
+    return part.startswith("__") and part.endswith("__")
+
+
+def parse_pattern(text: str, origin: str = "stages") -> Pattern:
+    """The pattern that a text spells.
+
+    Args:
+        text: Such as ``shop.orders:Parser.*`` or ``shop:price=pricing``.
+        origin: Where the text stands, for the error.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    found = _PATTERN.fullmatch(text.strip())
+    if found is None:
+        raise ConfigurationError(f"{origin}: {text!r} is no pattern; it takes {_FORM}")
+    module, target, name = found.groups()
+    pattern = Pattern(module, target, None if name is None else name.strip())
+    if pattern.name is None:
+        return pattern
+    if not pattern.is_exact:
+        raise ConfigurationError(
+            f"{origin}: {text!r} names a stage but may match several functions; leave "
+            "out =name, or the globs"
+        )
+    if not 0 < len(pattern.name) <= _names.MAX_NAME or not pattern.name.isprintable():
+        raise ConfigurationError(
+            f"{origin}: {text!r} has a bad name behind =; it takes 1 to "
+            f"{_names.MAX_NAME} printable characters"
+        )
+    return pattern
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the user decided; every field is a key of the same name.
+
+    Attributes:
+        pipeline: Name of the pipeline; None for the service's or the program's.
+        stages: Functions and methods to observe beside classes with ``process``.
+        queues: Globs over names of queues and pools to observe; ``!glob`` excludes.
+        journeys_per_second: Journeys that are traced, or ``"all"``.
+        json_logs: Whether failed events are also written as JSON lines.
+        event_id: Attribute or key path of an event's identifier, as ``meta.id``.
+    """
+
+    pipeline: str | None = None
+    stages: tuple[Pattern, ...] = ()
+    queues: tuple[str, ...] = ()
+    journeys_per_second: float | Literal["all"] = 50.0
+    json_logs: bool = False
+    event_id: str | None = None
+
+    def wants_queue(self, name: str) -> bool:
+        """Whether a queue or pool of that name is to be observed.
+
+        Args:
+            name: Its name.
+        """
+        wanted = [glob for glob in self.queues if not glob.startswith("!")]
+        unwanted = [glob[1:] for glob in self.queues if glob.startswith("!")]
+        return (
+            not wanted or any(fnmatchcase(name, glob) for glob in wanted)
+        ) and not any(fnmatchcase(name, glob) for glob in unwanted)
+
+
+def load(
+    folder: Path | None = None, environment: Mapping[str, str] | None = None
+) -> Settings:
+    """The settings in force.
+
+    Args:
+        folder: Where the search for a file begins, upward; by default here.
+        environment: Variables; by default this process's.
+
+    Raises:
+        ConfigurationError: A key is unknown or a value cannot be right.
+    """
+    values: dict[str, Any] = {}
+    origin, table = _find_table(folder or Path.cwd())
+    for key, value in table.items():
+        _known(key, key, origin, list(_READERS))
+        values[key] = _READERS[key](value, f"{origin}: {key}")
+    variables = {f"{ENVIRONMENT}{key.upper()}": key for key in _READERS}
+    for variable, text in (os.environ if environment is None else environment).items():
+        if variable.startswith(ENVIRONMENT) and text.strip():
+            _known(variable, variables.get(variable), "environment", list(variables))
+            key = variables[variable]
+            values[key] = _READERS[key](_from_text(key, text), variable)
+    return Settings(**values)
+
+
+def _known(given: str, key: str | None, origin: str, known: list[str]) -> None:
+    if key in _READERS:
+        return
+    near = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise ConfigurationError(
+        f"{origin}: unknown key {given!r}; {hint}known are {', '.join(known)}"
+    )
+
+
+def _find_table(folder: Path) -> tuple[str, Mapping[str, Any]]:
+    """The nearest table of ours, and how to call its place."""
+    for here in (folder, *folder.parents):
+        path = here / _FILE
+        if path.is_file():
+            return str(path), _parse(path, path.read_bytes())
+        path = here / _PROJECT
+        if path.is_file():
+            data = path.read_bytes()
+            if b"stagelight" in data:  # else not even a parser is loaded
+                tool = _parse(path, data).get("tool")
+                table = tool.get("stagelight") if isinstance(tool, dict) else None
+                if isinstance(table, dict):
+                    return f"{path} [tool.stagelight]", table
+    return "", {}
+
+
+def _parse(path: Path, data: bytes) -> dict[str, Any]:
+    parser = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    try:
+        table: dict[str, Any] = parser.loads(data.decode("utf-8"))
+    except ValueError as error:
+        raise ConfigurationError(f"{path} is no valid TOML: {error}") from None
+    return table
+
+
+def _from_text(key: str, text: str) -> Any:
+    """A variable's text as the value that a file would hold."""
+    text = text.strip()
+    if key in {"stages", "queues"}:
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if key == "json_logs":
+        words = {"true": True, "1": True, "false": False, "0": False}
+        return words.get(text.lower(), text)
+    if key == "journeys_per_second" and text.lower() != "all":
+        try:
+            return float(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _refuse(value: object, place: str, accepted: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{place}: {value!r} is not accepted; it takes {accepted}"
+    )
+
+
+def _read_name(value: object, place: str) -> str:
+    if (
+        isinstance(value, str)
+        and value.strip()
+        and value.isprintable()
+        and len(value) <= _names.MAX_NAME
+    ):
+        return value
+    raise _refuse(value, place, f"a text of 1 to {_names.MAX_NAME} characters")
+
+
+def _texts(value: object, place: str, accepted: str) -> list[str]:
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return value
+    raise _refuse(value, place, f"a list of texts, each {accepted}")
+
+
+def _read_stages(value: object, place: str) -> tuple[Pattern, ...]:
+    return tuple(parse_pattern(text, place) for text in _texts(value, place, _FORM))
+
+
+def _read_queues(value: object, place: str) -> tuple[str, ...]:
+    accepted = "a glob over names of queues, or !glob to leave some out"
+    texts = _texts(value, place, accepted)
+    for text in texts:
+        if not text.removeprefix("!").strip():
+            raise _refuse(text, place, accepted)
+    return tuple(texts)
+
+
+def _read_rate(value: object, place: str) -> float | Literal["all"]:
+    if value == "all":
+        return "all"
+    if (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+        and value >= 0
+    ):
+        return float(value)
+    raise _refuse(value, place, 'a number from 0 up, or "all"')
+
+
+def _read_flag(value: object, place: str) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise _refuse(value, place, "true or false")
+
+
+def _read_path(value: object, place: str) -> str:
+    if isinstance(value, str) and all(
+        part.isidentifier() for part in value.replace("-", "_").split(".")
+    ):
+        return value
+    raise _refuse(value, place, "an attribute or key, or several joined as meta.id")
+
+
+_READERS: Final[dict[str, Callable[[object, str], Any]]] = {
+    "pipeline": _read_name,
+    "stages": _read_stages,
+    "queues": _read_queues,
+    "journeys_per_second": _read_rate,
+    "json_logs": _read_flag,
+    "event_id": _read_path,
+}

@@ -1,0 +1,263 @@
+"""The full path of an observed call: nesting, carriers, spans, failures.
+
+The compiled wrapper in ``_call`` records a plain call inline and comes here for the
+rest. ``enter``, ``finish`` and ``fail`` never raise.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter_ns as clock
+from time import time_ns
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context as otel_context
+
+from stagelight import _guard, _names, _outcomes, _sinks
+from stagelight._distribution import (
+    NANOSECONDS,
+    Distribution,
+)
+from stagelight._sinks import EventRecord
+from stagelight._slots import NO_SLOT, Slot, Worker
+from stagelight._spans import Traced, begin_span, close
+from stagelight._tracer import TRACER
+from stagelight._turns import leave_call, take
+
+if TYPE_CHECKING:
+    from stagelight._journey import (
+        Turn,
+    )
+    from stagelight._runs import Run
+
+
+class Frame:
+    """One open call on the full path, and what to restore when it ends."""
+
+    __slots__ = (
+        "attempts",
+        "away",
+        "depth",
+        "dropped",
+        "fresh",
+        "nested",
+        "outer",
+        "pause",
+        "previous",
+        "run",
+        "since",
+        "traced",
+        "turn",
+    )
+
+    attempts: int
+    away: int
+    depth: int
+    dropped: tuple[str, bool] | None
+    fresh: bool
+    nested: bool
+    outer: Slot
+    pause: int
+    previous: Frame | None
+    run: Run | None
+    since: int
+    traced: Traced | None
+    turn: Turn | None
+
+
+def enter(slot: Slot, worker: Worker, event: Any) -> Frame | None:
+    """Begin a call on the full path.
+
+    Args:
+        slot: This thread's slot of the stage.
+        worker: This thread.
+        event: The event, to match it with what was fetched.
+    """
+    try:
+        frame = Frame()
+        frame.turn = None
+        frame.traced = None
+        frame.fresh = False
+        try:
+            frame.turn, links, frame.fresh = take(slot, worker, event)
+            if TRACER.on:
+                traced = begin_span(slot, frame.turn, links, nested=not frame.fresh)
+                if traced is not None:
+                    traced.activate()
+                    frame.traced = traced
+        except Exception as error:  # noqa: BLE001 - never into the pipeline
+            _guard.caught("enter", error)
+        # From here on nothing can fail: the worker is changed as a whole or not.
+        outer = worker.slot
+        frame.outer = outer
+        frame.nested = outer.since != 0
+        if frame.nested and slot.stage.name not in outer.stage.inner:
+            outer.stage.inner.add(slot.stage.name)
+        frame.since, frame.depth = slot.since, slot.depth
+        frame.attempts = 0
+        frame.away, frame.pause = worker.away, worker.pause
+        frame.dropped = worker.dropped
+        frame.previous = worker.frame if frame.nested else None
+        frame.run = worker.run
+        if slot.since:
+            slot.depth += 1
+        worker.away = worker.pause = 0
+        worker.special = False
+        worker.dropped = None
+        worker.logged = 0
+        worker.frame = frame
+        worker.run = None
+    except Exception as error:  # noqa: BLE001 - never into the pipeline
+        _guard.caught("enter", error)
+        return None
+    return frame
+
+
+def _leave(slot: Slot, worker: Worker, frame: Frame | None, took: int) -> int:
+    """Restore the worker and return the call's duration net of blocked time."""
+    away, pause = worker.away, worker.pause
+    # What was saved is put back rather than undone, so that one call that could not
+    # do so (a full stack) is healed by the call around it.
+    if frame is None or not frame.nested:
+        worker.away = worker.pause = 0
+        worker.special = False
+        worker.dropped = None
+        slot.since = slot.depth = 0
+        if frame is not None:
+            worker.frame = None
+            worker.run = None
+    else:
+        worker.run = frame.run
+        worker.away = frame.away + took
+        worker.pause = frame.pause + pause
+        worker.special = True
+        worker.dropped = frame.dropped
+        worker.slot = frame.outer
+        worker.frame = frame.previous
+        slot.since, slot.depth = frame.since, frame.depth
+    slot.apart += away - pause
+    try:
+        if frame is None:
+            leave_call(worker, slot, None)
+        else:
+            leave_call(worker, frame, frame.turn if frame.fresh else None)
+    except Exception as error:  # noqa: BLE001 - the call itself is recorded all the same
+        _guard.caught("leave", error)
+    return took - pause
+
+
+def finish(  # noqa: PLR0913, PLR0917 - one call from the wrapper, no object built for it
+    slot: Slot,
+    worker: Worker,
+    frame: Frame | None,
+    start: int,
+    end: int,
+    event: Any,
+    result: Any,
+) -> None:
+    """End a call that returned."""
+    try:
+        dropped = worker.dropped
+        pause = worker.pause
+        took = _leave(slot, worker, frame, end - start)
+        if end >= slot.roll:
+            slot.turn_over(end)
+        outcome = _names.SUCCESS
+        part: Distribution = slot
+        if dropped is not None:
+            outcome = _names.DROPPED
+            part = slot.failure(outcome, "")
+            slot.drops[dropped] = slot.drops.get(dropped, 0) + 1
+        if frame is None:
+            part.record(took)
+            return
+        if frame.turn is not None and frame.fresh:
+            end_call(frame.turn, slot, end, outcome)
+            frame.turn.key = id(result) if result is not None else 0
+        close(slot, part, frame.traced, took, pause, outcome, "", event, None)
+    except Exception as error:  # noqa: BLE001 - never into the pipeline
+        _guard.caught("finish", error)
+
+
+def fail(  # noqa: PLR0913, PLR0917 - one call from the wrapper, no object built for it
+    slot: Slot,
+    worker: Worker,
+    frame: Frame | None,
+    start: int,
+    error: BaseException,
+    event: Any,
+) -> None:
+    """End a call that raised, and announce the failed event."""
+    end = clock()
+    try:
+        stage = slot.stage
+        pause = worker.pause
+        retries = frame.attempts if frame is not None else 0
+        took = _leave(slot, worker, frame, end - start)
+        if end >= slot.roll:
+            slot.turn_over(end)
+        outcome, error_type = _outcomes.classify(stage, error)
+        part = slot.failure(outcome, error_type)
+        turn = frame.turn if frame is not None else None
+        nested = frame is not None and frame.nested
+        if frame is not None and turn is not None and frame.fresh:
+            end_call(turn, slot, end, outcome)
+        if outcome in _names.ERRORS and _sinks.EVENTS:
+            announce_failure(
+                slot, worker, error, event, outcome, error_type, took, turn, retries
+            )
+        worker.logged = id(error) if nested else 0
+        traced = frame.traced if frame is not None else None
+        close(slot, part, traced, took, pause, outcome, error_type, event, error)
+    except Exception as problem:  # noqa: BLE001 - never into the pipeline
+        _guard.caught("fail", problem)
+
+
+def end_call(turn: Turn, slot: Slot, end: int, outcome: str) -> None:
+    """Note that an observed call of a turn ended: it may be the event's last."""
+    turn.ended = end
+    turn.outcome = outcome
+    turn.slot = slot
+
+
+def announce_failure(  # noqa: PLR0913, PLR0917
+    slot: Slot,
+    worker: Worker,
+    error: BaseException,
+    event: Any,
+    outcome: str,
+    error_type: str,
+    took: int,
+    turn: Turn | None,
+    retries: int,
+) -> None:
+    """Tell the sinks of a failed event, unless an inner call has done so."""
+    if worker.logged == id(error) and _outcomes.reported(error):
+        return
+    stage = slot.stage
+    try:
+        record = EventRecord(
+            name=_names.EXCEPTION_EVENT,
+            pipeline=stage.pipeline.name,
+            stage=stage.name,
+            queue=(turn.queue or None) if turn is not None else None,
+            time_ns=time_ns(),
+            error_type=error_type,
+            exception=error,
+            outcome=outcome,
+            event_id=_outcomes.event_id(stage, event),
+            attempt=_outcomes.attempt(event, retries),
+            duration=took / NANOSECONDS,
+            context=otel_context.get_current(),
+        )
+        _sinks.announce(record)
+    except Exception as problem:  # noqa: BLE001 - the call itself is recorded all the same
+        _guard.caught("announce", problem)
+
+
+def drop(worker: Worker, reason: str, *, intentional: bool) -> bool:
+    """Mark the open call as having discarded its event."""
+    if worker.slot is NO_SLOT or not worker.slot.since:
+        return False
+    worker.dropped = (reason, intentional)
+    worker.special = True
+    return True

@@ -1,0 +1,246 @@
+"""Journeys: one event's way through the pipeline, as trace context beside the event.
+
+A journey is created where an event enters, rides in a carrier beside the event, and is
+activated only around observed calls. Whether it is recorded is decided once, by a
+token bucket, unless ``OTEL_TRACES_SAMPLER`` asks the SDK to decide.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from contextvars import ContextVar
+from time import perf_counter_ns as clock
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.context import Context
+
+from stagelight import _names
+from stagelight._slots import PENDING, Slot, Worker
+from stagelight._tracer import TRACER
+from stagelight._workers import ON_RETIRE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from stagelight._frames import Frame
+    from stagelight._records import StageRecord
+    from stagelight._registry import PipelineRecord
+    from stagelight._runs import Run
+
+#: Children that one journey may have before further events start their own: a trace
+#: of many thousand spans hurts every store.
+FAN_OUT: Final = 128
+_UNSAMPLED: Final = trace.TraceFlags(trace.TraceFlags.DEFAULT)
+_EMPTY: Final = Context()
+
+
+class Journey:
+    """One event's way: where it began, and its creation context once it has one.
+
+    Attributes:
+        began: Clock at its begin.
+        context: Its creation context, None until a stage is traced.
+        ambient: Context at the place where it began, whose baggage it carries, where
+            that is another than the first stage's.
+        forwards: How many events were handed on in it.
+    """
+
+    __slots__ = ("ambient", "began", "context", "forwards")
+
+    def __init__(
+        self,
+        began: int,
+        context: Context | None = None,
+        ambient: Context | None = None,
+    ) -> None:
+        self.began = began
+        self.context = context
+        self.ambient = ambient
+        self.forwards = 0
+
+
+class Turn:
+    """What a worker does with one event that it fetched, until it fetches the next.
+
+    Attributes:
+        key: ``id()`` of the fetched event, or of the last stage's result.
+        journey: The journey the event is on.
+        pipeline: Where the journey's duration is recorded.
+        queue: Name of the queue it came from, or None where it started here.
+        wait: Nanoseconds that it waited there.
+        ambient: Span id that was current at the fetch: possibly a stale one.
+        ended: Clock at the end of the last observed call of this turn, else 0.
+        outcome: Outcome of that call.
+        forwarded: Whether the event, or what became of it, was handed on.
+        calls: Observed calls in this turn.
+        within: The open call inside which the event was fetched, else None.
+        slot: Slot of the stage that ran last in this turn.
+        batch: Further turns whose events the same call took.
+        seen: Stages that a source's event went through.
+    """
+
+    # Most of it never changes for most turns: defaults of the class cost nothing.
+    wait = 0
+    idle = 0
+    ambient = 0
+    ended = 0
+    outcome: str = _names.SUCCESS
+    forwarded = False
+    calls = 0
+    within: object = None
+    slot: Slot | None = None
+    batch: Sequence[Turn] = ()
+    seen: tuple[StageRecord, ...] = ()
+
+    def __init__(
+        self, key: int, journey: Journey, pipeline: PipelineRecord, queue: str | None
+    ) -> None:
+        self.key = key
+        self.journey = journey
+        self.pipeline = pipeline
+        self.queue = queue
+
+
+class TaskTurn(Turn):
+    """A turn of an asyncio task, which may end without fetching again."""
+
+    def __del__(self) -> None:
+        try:  # noqa: SIM105 - as the interpreter goes down, contextlib may be gone
+            end_turn(self)
+        except Exception:  # noqa: BLE001, S110 - the same
+            pass
+
+
+#: asyncio's own function, once the program has imported it.
+_RUNNING: Final[list[Callable[[], object]]] = []
+#: The turn of an asyncio task; threads keep theirs in ``Worker``.
+TASK_TURN: Final[ContextVar[Turn | None]] = ContextVar("stagelight_turn", default=None)
+
+
+def end_turn(turn: Turn) -> None:
+    """Close a turn: an event that was not handed on has left the pipeline."""
+    if turn.ended and not turn.forwarded and turn.queue is not None:
+        turn.forwarded = True
+        slot = turn.pipeline.journeys.slot()
+        plain = turn.outcome == _names.SUCCESS
+        part = slot if plain else slot.failure(turn.outcome, "")
+        part.record(turn.ended - turn.journey.began)
+        for one in turn.batch:
+            part.record(turn.ended - one.journey.began)
+
+
+def in_loop() -> bool:
+    """Whether an asyncio event loop runs in this thread, asked without importing it."""
+    if not _RUNNING:
+        events = sys.modules.get("asyncio.events")
+        if events is None or not hasattr(events, "_get_running_loop"):
+            return False
+        _RUNNING.append(events._get_running_loop)  # noqa: SLF001
+    return _RUNNING[0]() is not None
+
+
+def enclosing(worker: Worker) -> Frame | Run | Slot | None:
+    """The innermost open call of this thread, or None outside of any."""
+    if worker.frame is not None:
+        return worker.frame
+    if worker.run is not None:
+        return worker.run
+    return worker.slot if worker.slot.since else None
+
+
+def current_turn(worker: Worker, here: object) -> Turn | None:
+    """The turn of the running asyncio task, else of this thread.
+
+    Args:
+        worker: This thread.
+        here: The open call; only a turn that began inside it, and not further out,
+            is its own.
+    """
+    turn = TASK_TURN.get() if in_loop() else worker.turn
+    return turn if turn is not None and turn.within is here else None
+
+
+def set_turn(worker: Worker, turn: Turn) -> None:
+    """Make a turn that of the running asyncio task, else of this thread."""
+    if in_loop():
+        TASK_TURN.set(turn)
+    else:
+        worker.turn = turn
+    worker.alert |= PENDING
+
+
+def leave_turn(worker: Worker) -> None:
+    """Close a thread's turn, as it goes to fetch its next event."""
+    turn = worker.turn
+    if turn is not None:
+        worker.turn = None
+        end_turn(turn)
+
+
+def calm(worker: Worker) -> None:
+    """Let a thread with nothing fetched take the short path again."""
+    if worker.turn is None and not worker.pending and not in_loop():
+        worker.alert &= ~PENDING
+
+
+def leave_task_turn(worker: Worker) -> None:
+    """Close the running task's turn, as it goes to fetch its next event."""
+    turn = TASK_TURN.get()
+    if turn is not None and turn.within is enclosing(worker):
+        forget(worker, turn)
+        end_turn(turn)
+
+
+def forget(worker: Worker, turn: Turn) -> None:
+    """Another object may get the identity of a fetched event that is gone."""
+    if worker.recent and worker.recent.get(turn.key) is turn:
+        del worker.recent[turn.key]
+
+
+ON_RETIRE.append(leave_turn)
+
+
+def open_journey(journey: Journey, pipeline: str, *, end: bool = True) -> trace.Span:
+    """Give a journey its creation context: the short root span ``ingest``.
+
+    Args:
+        journey: A journey that has none yet.
+        pipeline: Name of the pipeline it enters.
+        end: Whether to end the root span now; else the caller may, or drop it.
+    """
+    budget = TRACER.budget
+    if TRACER.sdk_decides or budget is None or budget.take(clock()):
+        span = TRACER.tracer.start_span(
+            f"ingest {pipeline}",
+            context=_EMPTY,
+            kind=trace.SpanKind.CONSUMER,
+            attributes={_names.PIPELINE: pipeline},
+        )
+        if end:
+            span.end()
+    else:
+        span = trace.NonRecordingSpan(unsampled(random.getrandbits(128) or 1))
+    ambient = journey.ambient
+    journey.context = trace.set_span_in_context(
+        trace.NonRecordingSpan(span.get_span_context()),
+        otel_context.get_current() if ambient is None else ambient,
+    )
+    return span
+
+
+def unsampled(trace_id: int) -> trace.SpanContext:
+    return trace.SpanContext(
+        trace_id, random.getrandbits(64) or 1, is_remote=False, trace_flags=_UNSAMPLED
+    )
+
+
+def _after_fork() -> None:
+    TASK_TURN.set(None)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,254 @@
+"""One look at all records for one reader, so that all metrics of a collection agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from stagelight import _guard, _names
+from stagelight._distribution import NANOSECONDS, Distribution
+from stagelight._registry import REGISTRY
+
+if TYPE_CHECKING:
+    from stagelight._buffers import QueueRecord
+    from stagelight._names import Metric
+    from stagelight._records import StageReading, StageRecord
+
+Attributes = dict[str, str | bool]
+Number = int | float
+
+
+@dataclass(frozen=True)
+class Point:
+    """A histogram point: its attributes, bounds in seconds, and what was recorded."""
+
+    metric: Metric
+    attributes: Attributes
+    bounds: tuple[float, ...]
+    distribution: Distribution
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Identity of the time series."""
+        return (self.metric.name, *sorted(self.attributes.items()))
+
+
+class Look:
+    """Every record, read once.
+
+    Args:
+        reader: Stands for the reader, whose peaks are its own.
+    """
+
+    def __init__(self, reader: object) -> None:
+        self.reader = reader
+        self.stages: list[tuple[StageRecord, StageReading]] = [
+            (stage, stage.read()) for stage in REGISTRY.stages()
+        ]
+        self.queues: list[QueueRecord] = REGISTRY.queues()
+        self.pools = REGISTRY.pools()
+
+    def numbers(self, metric: Metric) -> Iterator[tuple[Number, Attributes]]:
+        """Value and attributes of each point of a counter or gauge.
+
+        Args:
+            metric: A row of the metric table.
+        """
+        yield from _NUMBERS[metric.name](self)
+
+    def points(self) -> Iterator[Point]:
+        """Every histogram point."""
+        for stage, reading in self.stages:
+            totals = reading.totals
+            parts = [((_names.SUCCESS, ""), totals), *totals.failures.items()]
+            for (outcome, error_type), part in parts:
+                if not part.count:
+                    continue
+                attributes = {**stage_key(stage), _names.OUTCOME: outcome}
+                if error_type:
+                    attributes[_names.ERROR_TYPE] = error_type
+                yield Point(
+                    _names.PROCESS_DURATION, attributes, _names.DURATION_BUCKETS, part
+                )
+        for queue in self.queues:
+            if queue.wait.count:
+                with queue.lock:
+                    wait = Distribution()
+                    wait.merge(queue.wait)
+                yield Point(
+                    _names.WAIT_DURATION,
+                    queue_key(queue),
+                    _names.DURATION_BUCKETS,
+                    wait,
+                )
+        with REGISTRY.lock:
+            pipelines = list(REGISTRY.pipelines.values())
+        for pipeline in pipelines:
+            journeys = pipeline.journeys.totals()
+            parts = [((_names.SUCCESS, ""), journeys), *journeys.failures.items()]
+            for (outcome, _), part in parts:
+                if part.count:
+                    attributes = {
+                        _names.PIPELINE: pipeline.name,
+                        _names.OUTCOME: outcome,
+                    }
+                    yield Point(
+                        _names.PIPELINE_DURATION,
+                        attributes,
+                        _names.PIPELINE_BUCKETS,
+                        part,
+                    )
+
+
+def stage_key(stage: StageRecord) -> Attributes:
+    """The attributes that name a stage."""
+    return {_names.PIPELINE: stage.pipeline.name, _names.STAGE: stage.name}
+
+
+def queue_key(queue: QueueRecord) -> Attributes:
+    """The attributes that name a queue."""
+    return {_names.PIPELINE: queue.pipeline.name, _names.QUEUE: queue.name}
+
+
+_Numbers = Iterator[tuple[Number, Attributes]]
+
+
+def _consumed(look: Look) -> _Numbers:
+    for stage, reading in look.stages:
+        key = stage_key(stage)
+        totals = reading.totals
+        counts = totals.ends if "generator" in stage.kind else totals.outcomes()
+        # A rate needs the zero before the first event.
+        for outcome, number in {_names.SUCCESS: 0, **counts}.items():
+            yield number, {**key, _names.OUTCOME: outcome}
+
+
+def _produced(look: Look) -> _Numbers:
+    for stage, reading in look.stages:
+        yield reading.produced, stage_key(stage)
+
+
+def _dropped(look: Look) -> _Numbers:
+    for stage, reading in look.stages:
+        for (reason, intentional), number in reading.totals.drops.items():
+            yield (
+                number,
+                {
+                    **stage_key(stage),
+                    _names.DROP_REASON: reason,
+                    _names.DROP_INTENTIONAL: intentional,
+                },
+            )
+
+
+def _retries(look: Look) -> _Numbers:
+    for stage, reading in look.stages:
+        yield reading.totals.retries, stage_key(stage)
+
+
+def _active(look: Look) -> _Numbers:
+    for stage, reading in look.stages:
+        yield reading.active, stage_key(stage)
+
+
+def _worker_time(look: Look) -> _Numbers:
+    for stage, reading in look.stages:
+        for state, value in reading.seconds.items():
+            yield value / NANOSECONDS, {**stage_key(stage), _names.WORKER_STATE: state}
+
+
+def _worker_count(look: Look) -> _Numbers:
+    pools = {(pool.pipeline.name, pool.name): pool for pool in look.pools}
+    for stage, reading in look.stages:
+        if (stage.pipeline.name, stage.name) in pools:
+            continue
+        for state, number in reading.workers.items():
+            yield number, {**stage_key(stage), _names.WORKER_STATE: state}
+    for (pipeline, name), pool in pools.items():
+        key: Attributes = {_names.PIPELINE: pipeline, _names.STAGE: name}
+        busy = pool.busy()
+        yield busy, {**key, _names.WORKER_STATE: _names.BUSY}
+        yield max(pool.limit - busy, 0), {**key, _names.WORKER_STATE: _names.IDLE}
+
+
+def _worker_limit(look: Look) -> _Numbers:
+    for pool in look.pools:
+        if pool.limit:
+            key: Attributes = {
+                _names.PIPELINE: pool.pipeline.name,
+                _names.STAGE: pool.name,
+            }
+            yield pool.limit, key
+
+
+def _blocked_max(look: Look) -> _Numbers:
+    for stage, _ in look.stages:
+        yield stage.blocked_peak.read(look.reader) / NANOSECONDS, stage_key(stage)
+
+
+def _size(look: Look) -> _Numbers:
+    for queue in look.queues:
+        size = queue.size()
+        if size is not None:
+            yield size, queue_key(queue)
+
+
+def _capacity(look: Look) -> _Numbers:
+    for queue in look.queues:
+        capacity = queue.capacity()
+        if capacity is not None:
+            yield capacity, queue_key(queue)
+
+
+def _oldest(look: Look) -> _Numbers:
+    for queue in look.queues:
+        yield queue.oldest_age(), queue_key(queue)
+
+
+def _high_watermark(look: Look) -> _Numbers:
+    for queue in look.queues:
+        yield queue.peak.read(look.reader, queue.size() or 0), queue_key(queue)
+
+
+def _enqueued(look: Look) -> _Numbers:
+    for queue in look.queues:
+        yield queue.enqueued, queue_key(queue)
+        for reason, number in list(queue.refused.items()):
+            yield number, {**queue_key(queue), _names.ERROR_TYPE: reason}
+
+
+def _put_blocked(look: Look) -> _Numbers:
+    for queue in look.queues:
+        yield queue.blocked_time() / NANOSECONDS, queue_key(queue)
+
+
+def _telemetry_dropped(_: Look) -> _Numbers:
+    for signal, number in list(_guard.LOST.items()):
+        yield number, {_names.SIGNAL: signal}
+
+
+def _telemetry_errors(_: Look) -> _Numbers:
+    for place, number in list(_guard.ERRORS.items()):
+        yield number, {_names.PLACE: place}
+
+
+_NUMBERS: Final[dict[str, Callable[[Look], Any]]] = {
+    _names.CONSUMED.name: _consumed,
+    _names.PRODUCED.name: _produced,
+    _names.DROPPED_EVENTS.name: _dropped,
+    _names.RETRIES.name: _retries,
+    _names.ACTIVE.name: _active,
+    _names.QUEUE_SIZE.name: _size,
+    _names.QUEUE_CAPACITY.name: _capacity,
+    _names.OLDEST_AGE.name: _oldest,
+    _names.HIGH_WATERMARK.name: _high_watermark,
+    _names.ENQUEUED.name: _enqueued,
+    _names.PUT_BLOCKED.name: _put_blocked,
+    _names.WORKER_TIME.name: _worker_time,
+    _names.WORKER_COUNT.name: _worker_count,
+    _names.WORKER_LIMIT.name: _worker_limit,
+    _names.BLOCKED_MAX.name: _blocked_max,
+    _names.TELEMETRY_DROPPED.name: _telemetry_dropped,
+    _names.TELEMETRY_ERRORS.name: _telemetry_errors,
+}

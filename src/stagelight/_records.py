@@ -1,0 +1,241 @@
+"""What a stage counted: its slots by thread, and one consistent look at them.
+
+Records are written by the observers and read by every emitter. Reading never resets
+anything: what depends on the reader (``Peak``) is kept per reader.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from dataclasses import dataclass, field
+from time import perf_counter_ns as clock
+from typing import TYPE_CHECKING, Any, Literal
+
+from stagelight import _names
+from stagelight._slots import Slot, Totals
+from stagelight._workers import ON_SLOT, this_worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from stagelight._registry import PipelineRecord
+
+Kind = Literal["call", "coroutine", "generator", "async generator"]
+
+
+class Peak:
+    """The largest value since each reader's last look, kept per reader."""
+
+    __slots__ = ("_lock", "_seen", "ever", "now")
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._seen: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+        self.now = 0
+        self.ever = 0
+
+    def note(self, value: int) -> None:
+        """Take a value into account; cheap, and safe beside readers."""
+        if value > self.now:  # noqa: PLR1730 - once for each event
+            self.now = value
+
+    def read(self, reader: Hashable, current: int = 0) -> int:
+        """The largest value since this reader read last, or ever for a new one.
+
+        Args:
+            reader: Any weakly referable object that stands for the reader.
+            current: The value now, from which its next period starts.
+        """
+        with self._lock:
+            top, self.now = max(self.now, current), current
+            self.ever = max(self.ever, top)
+            for other in list(self._seen):
+                self._seen[other] = max(self._seen[other], top)
+            result = self._seen.get(reader, self.ever)
+            self._seen[reader] = current
+            return result
+
+
+@dataclass(slots=True)
+class StageReading:
+    """One consistent look at a stage; times in nanoseconds."""
+
+    totals: Totals
+    active: int = 0
+    oldest: int = 0
+    seconds: dict[str, int] = field(default_factory=dict)
+    workers: dict[str, int] = field(default_factory=dict)
+    #: Events yielded, or returned from calls that succeeded.
+    produced: int = 0
+    #: All observed time of the workers that run the stage, in whatever stage.
+    attended: int = 0
+
+
+class SlotRecord:
+    """Per-thread slots of one stage, and the totals of threads that ended."""
+
+    #: Whether its samples are time that a worker spent; a journey's are not.
+    timed = False
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.local = threading.local()
+        self.slots: list[Slot] = []
+        self.retired = Totals()
+
+    def slot(self) -> Slot:
+        """This thread's slot, made on its first use."""
+        try:
+            return self.local.slot  # type: ignore[no-any-return]
+        except AttributeError:
+            worker = this_worker()
+            slot = Slot(self, worker)  # type: ignore[arg-type]
+            worker.slots.append(slot)
+            with self.lock:
+                self.slots.append(slot)
+            self.local.slot = slot
+            return slot
+
+    def fold(self, slot: Slot) -> None:
+        """Move an ended thread's slot into the retired totals."""
+        with self.lock:
+            if slot in self.slots:
+                self.slots.remove(slot)
+                self.retired.absorb(slot)
+
+    def totals(self) -> Totals:
+        """Sum over living and ended threads."""
+        with self.lock:
+            sum_ = Totals()
+            sum_.absorb(self.retired)
+            for slot in self.slots:
+                sum_.absorb(slot)
+            return sum_
+
+    def after_fork(self) -> None:
+        """Start from zero in a forked child."""
+        self.lock = threading.RLock()
+        self.retired = Totals()
+        mine = self.local.__dict__.get("slot")
+        self.slots = [mine] if mine else []
+        if mine:
+            mine.clear()
+
+
+class StageRecord(SlotRecord):
+    """One stage: its identity, its slots, and its bounded error types."""
+
+    timed = True
+
+    def __init__(
+        self, pipeline: PipelineRecord, name: str, kind: Kind, function: str
+    ) -> None:
+        super().__init__()
+        self.pipeline = pipeline
+        self.name = name
+        self.kind = kind
+        self.function = function
+        self.span_name = f"process {name}"
+        self.event_id: Callable[[Any], Any] | None = None
+        self.blocked_peak = Peak()
+        #: Queues and pools that it takes from and hands on to, as they were seen.
+        self.inputs: set[str] = set()
+        self.outputs: set[str] = set()
+        #: Whether it is a forked child's copy of the parent's, and may never run.
+        self.inherited = False
+        #: Stages that were called inside it.
+        self.inner: set[str] = set()
+        self._error_types: set[str] = set()
+        self._floor: dict[str, int] = {}
+
+    def slot(self) -> Slot:
+        """This thread's slot, made on its first use."""
+        new = not hasattr(self.local, "slot")
+        slot = super().slot()
+        if new:
+            for tell in ON_SLOT:
+                tell()
+        return slot
+
+    @property
+    def dormant(self) -> bool:
+        """Whether a forked child has it from its parent, and did not use it yet."""
+        return (
+            self.inherited
+            and not self.retired.finished
+            and not any(slot.since or slot.open or slot.finished for slot in self.slots)
+        )
+
+    def error_type(self, error: BaseException) -> str:
+        """The ``error.type`` of an exception, ``_OTHER`` after 32 of them."""
+        kind = type(error)
+        # By name, not by class: classes made at run time are many, and are not kept.
+        name = kind.__qualname__
+        if kind.__module__ not in {"builtins", None}:
+            name = f"{kind.__module__}.{name}"
+        if name not in self._error_types:
+            with self.lock:
+                if len(self._error_types) >= _names.MAX_ERROR_TYPES:
+                    return _names.OTHER
+                self._error_types.add(name)
+        return name
+
+    def read(self) -> StageReading:
+        """Totals and live state in one look."""
+        with self.lock:
+            now = clock()
+            reading = StageReading(self.totals())
+            totals = reading.totals
+            items = self.kind.endswith("generator")
+            reading.produced = totals.produced if items else totals.count
+            seconds = {
+                _names.BUSY: totals.busy,
+                _names.IDLE: totals.idle,
+                _names.BLOCKED_STATE: totals.blocked,
+            }
+            workers = dict.fromkeys(_names.WORKER_STATES, 0)
+            starts = []
+            for slot in self.slots:
+                begun = list(slot.open.values())
+                if slot.since and self.kind in {"call", "generator"}:
+                    begun.append(slot.since)
+                    reading.active += slot.depth
+                starts += begun
+                reading.active += len(begun)
+                reading.attended += slot.worker.observed()
+                state, lasting = _doing(slot, now)
+                if state:
+                    seconds[state] += lasting
+                    reading.attended += lasting
+                    workers[state] += 1
+            reading.attended += totals.attended
+            reading.oldest = now - min(starts) if starts else 0
+            for state, value in seconds.items():
+                # An open interval may be read twice across its end: never go back.
+                self._floor[state] = max(self._floor.get(state, 0), value)
+            reading.seconds = dict(self._floor)
+            reading.workers = workers
+            return reading
+
+    def after_fork(self) -> None:
+        """Start from zero in a forked child."""
+        super().after_fork()
+        self.inherited = True
+        self._floor = {}
+        self.blocked_peak = Peak()
+
+
+def _doing(slot: Slot, now: int) -> tuple[str, int]:
+    """State of a slot's worker, where it is this stage's, and for how long."""
+    worker = slot.worker
+    current = worker.slot is slot
+    if current and worker.blocking:
+        return _names.BLOCKED_STATE, max(now - worker.blocking, 0)
+    if slot.since:
+        own = now - slot.since - worker.away if current else 0
+        return _names.BUSY, max(own, 0)
+    if current:
+        waited = now - worker.waiting if worker.waiting else 0
+        return _names.IDLE, max(waited + worker.idle, 0)
+    return "", 0

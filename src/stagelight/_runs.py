@@ -1,0 +1,290 @@
+"""Coroutine and generator calls, which run in steps and may overlap on one thread.
+
+A run is one such call. Between its steps the worker is somebody else's; its busy time
+is the sum of its steps. A coroutine is one sample, a generator one sample per item.
+"""
+
+from __future__ import annotations
+
+import types
+from time import perf_counter_ns as clock
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context as otel_context
+
+from stagelight import _guard, _names, _outcomes, _sinks
+from stagelight._frames import announce_failure, end_call
+from stagelight._spans import Traced, begin_span, close
+from stagelight._tracer import TRACER
+from stagelight._turns import take
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Generator
+
+    from stagelight._frames import Frame
+    from stagelight._journey import Turn
+    from stagelight._records import StageRecord
+    from stagelight._slots import Slot, Worker
+
+
+class Run:
+    """One coroutine or generator call.
+
+    Attributes:
+        turn: The fetched event it works on, which puts inside it hand on.
+        blocked: Nanoseconds its task waited for room in a queue.
+        attempts: Retries noted while it was running.
+    """
+
+    __slots__ = (
+        "_away",
+        "_dropped",
+        "_frame",
+        "_inside",
+        "_outer",
+        "_outer_run",
+        "_pause",
+        "_since",
+        "_special",
+        "_step",
+        "attempts",
+        "blocked",
+        "dropped",
+        "event",
+        "fresh",
+        "is_source",
+        "slot",
+        "stage",
+        "start",
+        "traced",
+        "turn",
+        "worker",
+    )
+
+    _frame: Frame | None
+
+    def __init__(self, stage: StageRecord, event: Any, *, items: bool = False) -> None:
+        self.stage = stage
+        self.event = event
+        self.blocked = 0
+        self.attempts = 0
+        self.dropped: tuple[str, bool] | None = None
+        self.turn: Turn | None = None
+        self.traced: Traced | None = None
+        self._step = 0
+        slot: Slot = stage.slot()
+        worker: Worker = slot.worker
+        self.slot, self.worker = slot, worker
+        self.start = clock()
+        self.turn, links, self.fresh = take(slot, worker, event)
+        worker.logged = 0
+        queue = self.turn.queue if self.turn is not None else None
+        self.is_source = items and self.fresh and queue is None
+        if TRACER.on and not self.is_source:
+            self.traced = begin_span(slot, self.turn, links, nested=not self.fresh)
+
+    def resume(self) -> None:
+        """Begin a step: this thread works on this run now."""
+        try:
+            slot = self.stage.slot()
+            now = clock()
+        except Exception as error:  # noqa: BLE001 - never into the pipeline
+            _guard.caught("resume", error)
+            return
+        self.slot = slot
+        worker = self.worker = slot.worker
+        self._outer = worker.slot
+        self._inside = worker.slot.since != 0
+        self._outer_run = worker.run
+        self._frame = worker.frame
+        self._away, self._pause = worker.away, worker.pause
+        self._dropped = worker.dropped
+        self._since = slot.since
+        worker.away = worker.pause = 0
+        worker.special = False
+        worker.dropped = None
+        worker.frame = None
+        worker.run = self
+        worker.slot = slot
+        slot.since = self._step = now
+
+    def suspend(self) -> None:
+        """End a step, where one was begun."""
+        if not self._step:
+            return
+        try:
+            took = clock() - self._step
+        except Exception as error:  # noqa: BLE001 - never into the pipeline
+            _guard.caught("suspend", error)
+            took = 0
+        self._step = 0
+        slot, worker = self.slot, self.worker
+        away, pause = worker.away, worker.pause
+        self.blocked += pause
+        if worker.dropped is not None:
+            self.dropped = worker.dropped
+        # No longer open before it is counted: a reader must not see it twice.
+        slot.since = self._since
+        slot.apart -= took - away
+        nested = self._inside
+        worker.away = self._away + took if nested else 0
+        worker.pause = self._pause + pause if nested else 0
+        worker.special = nested
+        worker.dropped = self._dropped
+        worker.frame = self._frame
+        worker.run = self._outer_run
+        if nested:
+            worker.slot = self._outer
+        self._outer_run = self._frame = None
+
+    def enter_context(self) -> None:
+        """Make the run's own context current for one step of a generator."""
+        if self.traced is not None:
+            self.traced.activate()
+
+    def leave_context(self) -> None:
+        """Keep the run's context for its next step, and restore the caller's."""
+        if self.traced is not None:
+            self.traced.context = otel_context.get_current()
+            self.traced.deactivate()
+
+    def sample(
+        self,
+        took: int,
+        outcome: str = _names.SUCCESS,
+        error_type: str = "",
+        error: BaseException | None = None,
+        *,
+        traced: Traced | None = None,
+    ) -> None:
+        """Record one finished call or item of the given wall time."""
+        slot = self.slot
+        end = clock()
+        if end >= slot.roll:
+            slot.turn_over(end)
+        net = max(took - self.blocked, 0)
+        slot.apart += net
+        if self.dropped is not None and error is None:
+            outcome = _names.DROPPED
+            slot.drops[self.dropped] = slot.drops.get(self.dropped, 0) + 1
+        plain = outcome == _names.SUCCESS
+        part = slot if plain else slot.failure(outcome, error_type)
+        if self.turn is not None and self.fresh:
+            end_call(self.turn, slot, end, outcome)
+        close(
+            slot,
+            part,
+            traced,
+            net,
+            self.blocked,
+            outcome,
+            error_type,
+            self.event,
+            error,
+        )
+
+    def failed(self, error: BaseException, took: int, traced: Traced | None) -> str:
+        """Record a call or item that raised; returns its outcome."""
+        outcome, error_type = _outcomes.classify(self.stage, error)
+        if outcome in _names.ERRORS and _sinks.EVENTS:
+            announce_failure(
+                self.slot,
+                self.worker,
+                error,
+                self.event,
+                outcome,
+                error_type,
+                took,
+                self.turn,
+                self.attempts,
+            )
+        self.worker.logged = id(error) if self.worker.slot.since else 0
+        self.sample(took, outcome, error_type, error, traced=traced)
+        return outcome
+
+
+def begin_run(stage: StageRecord, event: Any, *, items: bool = False) -> Run | None:
+    """Begin a run, or record nothing of it where that fails.
+
+    Args:
+        stage: Where it is recorded.
+        event: Its event.
+        items: Whether it is a generator's.
+    """
+    try:
+        return Run(stage, event, items=items)
+    except Exception as error:  # noqa: BLE001 - never into the pipeline
+        _guard.caught("begin", error)
+        return None
+
+
+class Call:
+    """A coroutine's whole call: one sample, its span current from start to end."""
+
+    __slots__ = ("_opened", "run")
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._opened = run.slot.open
+        self._opened[self] = run.start
+        if run.traced is not None:
+            run.traced.activate()
+
+    def finish(self, error: BaseException | None) -> None:
+        """End the call."""
+        run = self.run
+        self._opened.pop(self, None)
+        run.suspend()
+        try:
+            took = clock() - run.start
+            if error is None:
+                run.sample(took, traced=run.traced)
+            else:
+                run.failed(error, took, run.traced)
+        except Exception as problem:  # noqa: BLE001 - never into the pipeline
+            _guard.caught("coroutine", problem)
+
+
+@types.coroutine
+def drive(
+    stage: StageRecord,
+    coroutine: Coroutine[Any, Any, Any],
+    event: Any,
+) -> Generator[Any, Any, Any]:
+    """Run a coroutine step by step, as ``await`` would, and record it.
+
+    Args:
+        stage: Where it is recorded.
+        coroutine: The user's coroutine, not yet started.
+        event: Its event.
+    """
+    run = begin_run(stage, event)
+    if run is None:
+        # As this is a coroutine too.
+        return (yield from coroutine)
+    call = Call(run)
+    value: Any = None
+    thrown: BaseException | None = None
+    while True:
+        run.resume()
+        try:
+            if thrown is None:
+                waited = coroutine.send(value)
+            else:
+                waited = coroutine.throw(thrown)
+        except StopIteration as stop:
+            call.finish(None)
+            return stop.value
+        except BaseException as error:
+            call.finish(error)
+            raise
+        finally:
+            # What was thrown in holds this frame: keep no cycle.
+            value = thrown = None
+        run.suspend()
+        try:
+            value = yield waited
+        except BaseException as problem:  # noqa: BLE001 - handed into the coroutine
+            thrown = problem
+        finally:
+            waited = None

@@ -1,0 +1,100 @@
+"""Whether and by whom journeys are traced: provider, budget, sampling."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Final
+
+from opentelemetry import trace
+
+from stagelight import _names
+from stagelight._distribution import NANOSECONDS
+from stagelight._slots import TRACING
+from stagelight._version import __version__
+from stagelight._workers import ON_SLOT, set_alert
+
+
+class Budget:
+    """Token bucket over journeys a second, without a lock where it is exhausted."""
+
+    def __init__(self, per_second: float, burst: float = 1.0) -> None:
+        self._lock = threading.Lock()
+        self._interval = int(NANOSECONDS / per_second)
+        self._slack = int(burst * NANOSECONDS)
+        self._due = 0
+
+    def renewed(self) -> Budget:
+        """The same budget with a lock of its own, for a forked child."""
+        return Budget(NANOSECONDS / self._interval, self._slack / NANOSECONDS)
+
+    def take(self, now: int) -> bool:
+        """Take one token if there is one.
+
+        Args:
+            now: The monotonic clock in nanoseconds.
+        """
+        if self._due > now:
+            return False
+        with self._lock:
+            if self._due > now:
+                return False
+            self._due = max(self._due, now - self._slack) + self._interval
+            return True
+
+
+class Tracer:
+    """Process-wide tracing state; ``on`` is false while no SDK would take a span."""
+
+    def __init__(self) -> None:
+        self.on = False
+        self.tracer: trace.Tracer = trace.NoOpTracer()
+        self.provider: trace.TracerProvider | None = None
+        self.budget: Budget | None = Budget(50)
+        self.enabled = True
+        self.sdk_decides = False
+
+    def configure(
+        self,
+        provider: trace.TracerProvider | None = None,
+        journeys_per_second: float | None = 50,
+    ) -> None:
+        """Choose the provider and the budget.
+
+        Args:
+            provider: A tracer provider, or None for the global one.
+            journeys_per_second: Head-sampled journeys; None for all, 0 for none.
+        """
+        self.provider = provider
+        self.enabled = journeys_per_second != 0
+        self.budget = Budget(journeys_per_second) if journeys_per_second else None
+        self.refresh(anew=True)
+
+    def refresh(self, *, anew: bool = False) -> None:
+        """Look whether a real tracer provider is there now."""
+        if self.on and not anew:
+            return
+        provider = self.provider or trace.get_tracer_provider()
+        real = not isinstance(
+            provider, (trace.ProxyTracerProvider, trace.NoOpTracerProvider)
+        )
+        self.on = real and self.enabled
+        if self.on:
+            self.tracer = provider.get_tracer(
+                _names.SCOPE, __version__, schema_url=_names.SCHEMA_URL
+            )
+            self.sdk_decides = bool(os.environ.get("OTEL_TRACES_SAMPLER"))
+        set_alert(TRACING, on=self.on)
+
+
+TRACER: Final = Tracer()
+ON_SLOT.append(TRACER.refresh)
+
+
+def _after_fork() -> None:
+    if TRACER.budget is not None:
+        TRACER.budget = TRACER.budget.renewed()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

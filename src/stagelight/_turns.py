@@ -1,0 +1,297 @@
+"""How a turn begins and ends: events fetched, handed on, and taken explicitly."""
+
+from __future__ import annotations
+
+from time import perf_counter_ns as clock
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import context as otel_context
+from opentelemetry import propagate, trace
+
+from stagelight._journey import (
+    FAN_OUT,
+    TASK_TURN,
+    Journey,
+    TaskTurn,
+    Turn,
+    calm,
+    current_turn,
+    enclosing,
+    end_turn,
+    forget,
+    in_loop,
+    leave_turn,
+    set_turn,
+)
+from stagelight._slots import NO_SLOT, PENDING, Slot, Worker
+from stagelight._tracer import TRACER
+from stagelight._workers import this_worker
+
+if TYPE_CHECKING:
+    from stagelight._registry import PipelineRecord
+
+#: Fetched events that a worker remembers until a stage takes them (span link limit).
+_MAX_PENDING: Final = 128
+
+
+def fetched(worker: Worker, turn: Turn) -> None:
+    """Note that this thread fetched an event, for the next observed call to take.
+
+    On an event loop's thread it is the running task's alone.
+    """
+    if in_loop():
+        fetched_by_task(worker, turn)
+        return
+    leave_turn(worker)
+    turn.within = enclosing(worker)
+    if TRACER.on:
+        turn.ambient = trace.get_current_span().get_span_context().span_id
+    worker.pending.append(turn)
+    if len(worker.pending) > _MAX_PENDING:
+        del worker.pending[0]
+    worker.alert |= PENDING
+    if worker.slot.since:
+        worker.special = True
+
+
+def fetched_by_task(worker: Worker, turn: Turn) -> None:
+    """Note that the running asyncio task fetched an event."""
+    previous = TASK_TURN.get()
+    if previous is not None:
+        forget(worker, previous)
+        end_turn(previous)
+    turn.within = enclosing(worker)
+    if TRACER.on:
+        turn.ambient = trace.get_current_span().get_span_context().span_id
+    set_turn(worker, turn)
+    # A getter may run in a task of its own, as in wait_for before Python 3.12.
+    worker.recent[turn.key] = turn
+    if len(worker.recent) > _MAX_PENDING:
+        del worker.recent[next(iter(worker.recent))]
+
+
+def carry(worker: Worker, item: object, to: str) -> Journey:
+    """The journey that an event handed on by this worker continues.
+
+    Args:
+        worker: The thread that puts or submits.
+        item: The event; only its identity is looked at.
+        to: Name of the queue or pool, an output of the stage that hands it on.
+    """
+    here = enclosing(worker)
+    turn, exact = None, False
+    if worker.alert or here is not None or worker.recent:  # else it comes from nowhere
+        turn, exact = _handed_on(worker, here, item)
+    slot = worker.slot
+    if here is None and in_loop():
+        slot = turn.slot if turn is not None and turn.slot is not None else NO_SLOT
+    if slot is not NO_SLOT and to not in slot.stage.outputs:
+        slot.stage.outputs.add(to)
+    if turn is not None and turn.queue and not turn.calls:
+        # No stage looked at it: a dispatcher passes it on.
+        turn.pipeline.passes.setdefault(to, set()).add(turn.queue)
+    if turn is None and here is not None:
+        turn = getattr(here, "turn", None)
+    if (
+        turn is not None
+        and not exact
+        and here is None
+        and turn.queue is None
+        and turn.forwarded
+        and turn.key != id(item)
+    ):
+        turn = None  # a source's event was handed on: this is another one
+    if turn is not None and turn.journey.forwards < FAN_OUT:
+        turn.forwarded = True
+        turn.journey.forwards += 1
+        return turn.journey
+    if not TRACER.on:
+        return Journey(clock())
+    ambient = otel_context.get_current()
+    if trace.get_current_span(ambient).get_span_context().is_valid:
+        return Journey(clock(), ambient)
+    return Journey(clock(), None, ambient)
+
+
+def _handed_on(worker: Worker, here: object, item: object) -> tuple[Turn | None, bool]:
+    """The turn that an event comes from, and whether it is the fetched one itself."""
+    known = id(item)
+    recent = worker.recent.pop(known, None) if worker.recent else None
+    if recent is not None:
+        if here is None:
+            set_turn(worker, recent)
+        return recent, True
+    pending = worker.pending
+    # A pool's task may be a loop that fetches, any other call works on its own event.
+    loop = here is None or worker.slot.stage.function == "task"
+    if pending:
+        turn = next((turn for turn in reversed(pending) if turn.key == known), None)
+        exact = turn is not None
+        if turn is None and loop and worker.turn is None and pending[-1].within is here:
+            turn = pending[-1]
+        if turn is not None:
+            pending.remove(turn)
+            if loop:
+                leave_turn(worker)
+                set_turn(worker, turn)
+            return turn, exact
+    return current_turn(worker, here), False
+
+
+def pack(journey: Journey) -> dict[str, str]:
+    """A journey's context as the propagators write it, for another process."""
+    carrier: dict[str, str] = {}
+    context = journey.ambient if journey.context is None else journey.context
+    if context:
+        propagate.inject(carrier, context=context)
+    return carrier
+
+
+def unpack(began: int, carrier: dict[str, str]) -> Journey:
+    """A journey that came from another process.
+
+    Args:
+        began: Clock at its begin.
+        carrier: What ``pack`` made.
+    """
+    if not carrier:
+        return Journey(began)
+    context = propagate.extract(carrier)
+    if trace.get_current_span(context).get_span_context().is_valid:
+        return Journey(began, context)
+    return Journey(began, None, context)
+
+
+def take(
+    slot: Slot,
+    worker: Worker,
+    event: Any,
+) -> tuple[Turn | None, list[Turn], bool]:
+    """Which fetched event this call is about; several make links.
+
+    Exactly the fetched one where the argument is that object. Otherwise the only one
+    that is pending, or, in a batch, all of them. Without any, a nested call belongs to
+    the call around it, and any other is a source.
+
+    Returns:
+        The turn, further turns to link, and whether the call has a turn of its own.
+    """
+    here = enclosing(worker)
+    turn, links = _claim(worker, slot, here, event)
+    fresh = turn is not None or here is None
+    if turn is not None:
+        turn.calls += 1
+        if turn.queue and turn.queue not in slot.stage.inputs:
+            slot.stage.inputs.add(turn.queue)
+        slot.idle += turn.idle + worker.idle
+        turn.idle = worker.idle = 0
+    elif here is not None:
+        turn = getattr(here, "turn", None)
+    else:
+        slot.idle += worker.idle
+        worker.idle = 0
+        if TRACER.on:
+            turn = Turn(0, Journey(clock()), slot.stage.pipeline, None)
+            turn.calls = 1
+            set_turn(worker, turn)
+    if turn is not None and turn.queue is None and fresh:
+        turn.seen = (*turn.seen, slot.stage)
+    calm(worker)
+    return turn, links, fresh
+
+
+def _claim(
+    worker: Worker,
+    slot: Slot,
+    here: object,
+    event: Any,
+) -> tuple[Turn | None, list[Turn]]:
+    pending = worker.pending
+    if pending:
+        links: list[Turn] = []
+        # The newest first: an older one may be of an event that was passed over,
+        # whose identity another object has now.
+        known = id(event)
+        turn = next((turn for turn in reversed(pending) if turn.key == known), None)
+        if turn is not None:
+            pending.remove(turn)
+        else:
+            turn = pending.pop()
+            turn.batch = links = pending[:]
+            pending.clear()
+        leave_turn(worker)
+        worker.turn = turn
+        return turn, links
+    recent = worker.recent.pop(id(event), None) if worker.recent else None
+    if recent is not None:
+        set_turn(worker, recent)
+        return recent, []
+    turn = current_turn(worker, here)
+    if turn is not None:
+        forget(worker, turn)
+        # A source's event that is gone may have lent its identity to the next one,
+        # which then comes to a stage where the first one was.
+        another = turn.queue is None and (
+            turn.key != id(event) or slot.stage in turn.seen
+        )
+        if another or turn.calls >= FAN_OUT:
+            end_turn(turn)
+            if worker.turn is turn:
+                worker.turn = None
+            turn = None
+    return turn, []
+
+
+def leave_call(worker: Worker, call: object, turn: Turn | None) -> None:
+    """Close what was fetched inside a call that ends, and go back to its own turn.
+
+    Args:
+        worker: This thread.
+        call: The open call, as ``enclosing`` gave it.
+        turn: The turn that the call belongs to.
+    """
+    if worker.pending:
+        worker.pending = [one for one in worker.pending if one.within is not call]
+    inner = worker.turn
+    if inner is not None and inner.within is call:
+        leave_turn(worker)
+    elif inner is None and turn is not None and not in_loop():
+        worker.turn = turn
+
+
+def begin_turn(
+    event: object, pipeline: PipelineRecord
+) -> tuple[Turn, tuple[Turn | None, list[Turn]]]:
+    """Begin an explicit turn, that of the event's own fetch where there was one.
+
+    Args:
+        event: The event.
+        pipeline: Where a journey that begins here is recorded.
+
+    Returns:
+        The turn, and what ``drop_turn`` restores.
+    """
+    worker = this_worker()
+    known = id(event)
+    fetched_here = [one for one in reversed(worker.pending) if one.key == known]
+    turn = fetched_here[0] if fetched_here else worker.recent.pop(known, None)
+    if turn is None:
+        turn = TaskTurn(known, Journey(clock()), pipeline, "")
+        turn.ambient = trace.get_current_span().get_span_context().span_id
+    turn.within = enclosing(worker)
+    before = TASK_TURN.get() if in_loop() else worker.turn
+    rest = [one for one in worker.pending if one is not turn]
+    worker.pending = []
+    set_turn(worker, turn)
+    return turn, (None if before is turn else before, rest)
+
+
+def drop_turn(turn: Turn, before: tuple[Turn | None, list[Turn]]) -> None:
+    """Close an explicit turn, and go back to what was before."""
+    end_turn(turn)
+    worker = this_worker()
+    outer, worker.pending = before
+    if TASK_TURN.get() is turn:
+        TASK_TURN.set(outer)
+    elif worker.turn is turn:
+        worker.turn = outer

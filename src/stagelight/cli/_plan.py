@@ -1,0 +1,32 @@
+"""What a command line asks ``stagelight run`` to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from stagelight._config import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One run.
+
+    Attributes:
+        program: Path of a script, folder or zip file, or name of a module.
+        arguments: The program's own.
+        is_module: Whether ``program`` is a module's name.
+        settings: How to observe it.
+        json: Where the document goes, or None.
+        table: Whether the table is printed.
+    """
+
+    program: str
+    arguments: tuple[str, ...]
+    is_module: bool
+    settings: Settings
+    json: Path | None
+    table: bool

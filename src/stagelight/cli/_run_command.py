@@ -1,0 +1,90 @@
+"""The options of ``stagelight run``."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from stagelight import _config
+from stagelight._errors import ConfigurationError
+from stagelight._register import check_name
+from stagelight.cli._plan import Plan
+
+
+class _Refused(click.ClickException):
+    """A setting that cannot be right: an error before the program starts."""
+
+    exit_code = 2
+
+
+@click.command(
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
+)
+@click.option("-m", "is_module", is_flag=True, help="PROGRAM is a module's name.")
+@click.option(
+    "--stage",
+    "stages",
+    metavar="PATTERN",
+    multiple=True,
+    help="Observe module:function or module:Class.method too; * ? [] are globs, "
+    "=name behind it names the stage. May be repeated.",
+)
+@click.option("--name", metavar="PIPELINE", help="Name of the pipeline.")
+@click.option(
+    "--json",
+    "document",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the final state and all failures to FILE.",
+)
+@click.option("--no-table", is_flag=True, help="Print no table at the end.")
+@click.option(
+    "--json-logs", is_flag=True, help="Write failed events as JSON lines to stderr."
+)
+@click.argument("program")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def run(  # noqa: PLR0913 - one parameter for each option
+    *,
+    is_module: bool,
+    stages: tuple[str, ...],
+    name: str | None,
+    document: Path | None,
+    no_table: bool,
+    json_logs: bool,
+    program: str,
+    arguments: tuple[str, ...],
+) -> Plan:
+    """Run an unmodified PROGRAM and see every stage of it.
+
+    PROGRAM is a script, a folder or zip file with __main__.py, or with -m a module.
+    Options that follow it are its own. It behaves as under plain Python; a table goes
+    to stderr when it ends, and telemetry where OTEL_EXPORTER_OTLP_ENDPOINT says.
+    """
+    try:
+        settings = _config.load()
+        declared = tuple(_config.parse_pattern(text, "--stage") for text in stages)
+        if name is not None:
+            check_name(name, "pipeline")
+    except ConfigurationError as error:
+        raise _Refused(str(error)) from None
+    settings = replace(
+        settings,
+        stages=(*declared, *settings.stages),
+        pipeline=name or settings.pipeline,
+        json_logs=json_logs or settings.json_logs,
+    )
+    path = None if document is None else _writable(document)
+    return Plan(program, arguments, is_module, settings, path, not no_table)
+
+
+def _writable(path: Path) -> Path:
+    """An absolute path, since the program may change its folder."""
+    path = path.absolute()
+    if not path.parent.is_dir():
+        raise _Refused(f"--json: there is no folder {str(path.parent)!r}")
+    if not os.access(path.parent, os.W_OK):
+        raise _Refused(f"--json: nothing can be written in {str(path.parent)!r}")
+    return path

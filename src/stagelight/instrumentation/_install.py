@@ -1,0 +1,61 @@
+"""All joints together: installed once, undone in one go."""
+
+from __future__ import annotations
+
+import atexit
+from typing import TYPE_CHECKING, Final
+
+from stagelight._outcomes import EVENT_KEY
+from stagelight.instrumentation import (
+    _classes,
+    _executors,
+    _hooks,
+    _made,
+    _matching,
+    _queues,
+    _script,
+    _targets,
+)
+from stagelight.instrumentation._ledger import LEDGER
+
+if TYPE_CHECKING:
+    from stagelight._config import Settings
+
+_INSTALLED: Final[list[bool]] = []
+
+
+def install(settings: Settings) -> None:
+    """Observe what the application makes from now on.
+
+    Args:
+        settings: The user's.
+    """
+    if _INSTALLED:
+        return
+    _INSTALLED.append(True)
+    LEDGER.clear(settings)
+    if settings.event_id:
+        EVENT_KEY[:] = settings.event_id.split(".")
+    _queues.install()
+    _executors.install()
+    _targets.install(settings.stages)
+    _classes.install()
+    atexit.register(complain)
+
+
+def complain() -> None:
+    """Warn of patterns that matched nothing; at the end, when all is imported."""
+    _matching.complain(_targets.candidates)
+
+
+def uninstall() -> None:
+    """Put everything back; what is observed already goes on being recorded."""
+    if not _INSTALLED:
+        return
+    _INSTALLED.clear()
+    atexit.unregister(complain)
+    _hooks.clear()
+    _made.unwatch()
+    _classes.uninstall()
+    _targets.uninstall()
+    _script.uninstall()

@@ -1,0 +1,60 @@
+"""Hooks into a class's ``__init__``, by which the application's objects are found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import wrapt
+
+from stagelight import _guard
+from stagelight.instrumentation._ledger import LEDGER
+from stagelight.instrumentation._origin import maker
+from stagelight.instrumentation._tracebacks import step_aside
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PATCHED: Final[list[tuple[type, Any]]] = []
+
+
+def watch(
+    kind: type, what: str, package: str, given: Callable[[Any], str] | None = None
+) -> None:
+    """Observe each object of a class that the application makes.
+
+    Args:
+        kind: The class; its subclasses come here by ``super().__init__()``.
+        what: ``queue`` or ``pool``.
+        package: Top-level package of the class.
+        given: Reads the name that such an object has already.
+    """
+
+    def made(
+        wrapped: Callable[..., None],
+        instance: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        try:
+            wrapped(*args, **kwargs)
+        except BaseException as error:
+            step_aside(error)
+            raise
+        try:
+            frame = maker(instance, package)
+            if frame is not None:
+                LEDGER.observe(instance, what, frame, given(instance) if given else "")
+        except Exception as error:  # noqa: BLE001 - never into the program
+            _guard.caught("instrument", error)
+
+    original = kind.__dict__["__init__"]
+    if not isinstance(original, wrapt.FunctionWrapper):
+        wrapt.wrap_function_wrapper(kind, "__init__", made)
+        _PATCHED.append((kind, original))
+
+
+def unwatch() -> None:
+    """Put every ``__init__`` back; what was observed stays so."""
+    while _PATCHED:
+        kind, original = _PATCHED.pop()
+        kind.__init__ = original  # type: ignore[misc]

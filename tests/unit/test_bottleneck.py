@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from stagelight._bottleneck import find_bottleneck
+from stagelight._model import Bottleneck, Quantiles, QueueStats, Rates, StageStats
+
+NOTHING = Quantiles(0, None, None, None, None, None)
+
+
+def stage(  # noqa: PLR0913
+    name, busy, *, idle=0.0, blocked=0.0, inputs=(), outputs=(), inner=()
+):
+    """A stage with the given worker seconds."""
+    return StageStats(
+        name=name,
+        count=1,
+        outcomes={},
+        errors={},
+        error_rate=0.0,
+        produced=1,
+        dropped={},
+        retries=0,
+        active=0,
+        oldest_active=0.0,
+        rates=Rates(0.0, 0.0, 0.0),
+        duration=NOTHING,
+        workers={},
+        worker_seconds={"busy": busy, "idle": idle, "blocked": blocked},
+        inputs=list(inputs),
+        outputs=list(outputs),
+        inner=list(inner),
+        utilization=busy / (busy + idle + blocked) if busy else None,
+    )
+
+
+def queue(name, put_blocked):
+    """A queue whose producers waited for room."""
+    return QueueStats(name, 0, 10, 10, 1, 1, {}, NOTHING, 0.0, put_blocked)
+
+
+def find(stages, queues=(), passes=None, uptime=10.0):
+    """The bottleneck of these stages and queues."""
+    return find_bottleneck(
+        {one.name: one for one in stages},
+        {one.name: one for one in queues},
+        passes or {},
+        uptime,
+    )
+
+
+def test_nothing_ran():
+    """Without work there is no bottleneck."""
+    assert find([]) is None
+    assert find([stage("a", 0.0, idle=9.0)]) is None
+
+
+def test_without_full_queues_the_busiest_stage_is_it():
+    """Where nobody waited for room the source is the limit, as its workers show."""
+    found = find([stage("read", 9.0, idle=1.0), stage("load", 2.0, idle=8.0)])
+    assert found == Bottleneck(
+        "read", 0.9, "its workers were busy 9.00 s, idle 1.00 s, blocked 0.00 s"
+    )
+
+
+def test_the_stage_behind_the_full_queue_is_it():
+    """A full queue names the stage behind it, whatever else looks busy."""
+    read = stage("read", 4.0, blocked=6.0, outputs=["q"])
+    load = stage("load", 9.0, idle=1.0, inputs=["q"])
+    assert find([read, load], [queue("q", 6.0)]) == Bottleneck(
+        "load", 0.9, "producers waited 6.00 s for room in its queue q"
+    )
+
+
+def test_a_stage_that_waits_more_than_it_works_passes_it_on():
+    """Back-pressure is followed down to the stage that causes it."""
+    parse = stage("parse", 1.0, blocked=9.0, inputs=["a"], outputs=["b"])
+    load = stage("load", 9.0, idle=1.0, inputs=["b"])
+    found = find([parse, load], [queue("a", 9.5), queue("b", 9.0)])
+    assert found is not None
+    assert (found.stage, found.utilization) == ("load", 0.9)
+
+
+def test_events_are_followed_through_a_dispatcher():
+    """A queue whose events are only passed on to a pool belongs to the pool's stage."""
+    task = stage("pool", 0.1, idle=9.9, inputs=["pool"], inner=["enrich"])
+    enrich = stage("enrich", 8.0, idle=2.0)
+    found = find([task, enrich], [queue("q", 5.0)], {"pool": {"q"}})
+    assert found == Bottleneck(
+        "enrich", 0.8, "producers waited 5.00 s for room in its queue q"
+    )
+
+
+def test_work_outside_of_the_stage_is_pointed_at():
+    """A stage that is hardly busy behind a full queue does its work elsewhere."""
+    write = stage("write", 0.5, idle=9.5, inputs=["q"])
+    found = find([write], [queue("q", 5.0)])
+    assert found is not None
+    assert found.evidence.endswith(
+        "yet it is busy only 5% of its time: look at what its worker does outside of "
+        "the stage"
+    )
+
+
+def test_short_waits_do_not_count():
+    """Waits of less than a twentieth of the time are no full queue."""
+    read = stage("read", 9.0, outputs=["q"])
+    load = stage("load", 3.0, idle=7.0, inputs=["q"])
+    found = find([read, load], [queue("q", 0.4)])
+    assert found is not None
+    assert found.stage == "read"
+    assert find([replace(load)], [queue("q", 0.6)], uptime=10.0) == Bottleneck(
+        "load",
+        0.3,
+        "producers waited 0.60 s for room in its queue q, yet it is busy only 30% of "
+        "its time: look at what its worker does outside of the stage",
+    )
+
+
+def test_a_circle_of_dispatchers_ends():
+    """Queues that pass events on to each other do not loop the search."""
+    work = stage("work", 5.0, inputs=["a"])
+    found = find([work], [queue("b", 5.0)], {"a": {"b"}, "b": {"a"}})
+    assert found is not None
+    assert found.stage == "work"
