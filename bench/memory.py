@@ -10,6 +10,7 @@ tenth of the events; after the first tenth it must not grow.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import queue
 import sys
 import threading
@@ -42,10 +43,8 @@ def load(event: int) -> int:
 def one_tenth(events: int, waiting: queue.Queue[int], pool: ThreadPoolExecutor) -> None:
     """Send events through everything: most directly, some by queue, pool, thread."""
     for event in range(events):
-        try:
+        with contextlib.suppress(ValueError):
             parse(event)
-        except ValueError:
-            pass
         if event % 20 == 0:
             waiting.put(event)
             load(waiting.get())

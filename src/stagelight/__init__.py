@@ -13,8 +13,9 @@ from stagelight._retry import drop, retry
 from stagelight._version import __version__
 
 if TYPE_CHECKING:
+    from stagelight._flushing import force_flush, shutdown
     from stagelight._proxies import ObservedStage
-    from stagelight._setup import configure, force_flush, shutdown
+    from stagelight._setup import configure
 
 __all__ = [
     "ConfigurationError",
@@ -34,8 +35,8 @@ __all__ = [
 _LATER: Final = {
     "ObservedStage": "_proxies",
     "configure": "_setup",
-    "force_flush": "_setup",
-    "shutdown": "_setup",
+    "force_flush": "_flushing",
+    "shutdown": "_flushing",
 }
 
 

@@ -5,40 +5,33 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from stagelight import _guard
+from stagelight._backlog import (
+    BACKLOGS,
+    LOGS,
+    LOST_LOCK,
+    METRICS,
+    NOT_FULL,
+    TRACES,
+    counting,
+    lose,
+)
 from stagelight._guard import LOST
-from stagelight._renewal import reinit, renewed
+from stagelight._renewal import renewed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-TRACES: Final = "traces"
-METRICS: Final = "metrics"
-LOGS: Final = "logs"
 #: Set while the process ends and time is up: nothing is sent any more.
 CLOSING: Final = threading.Event()
-_LOST_LOCK: Final = threading.Lock()
-#: Every exporter and every queue that is watched.
+#: Every exporter that is watched.
 _WATCHED: Final[list[Watched]] = []
-_QUEUES: Final[list[_Queue]] = []
 #: What the exporters of one address share: which signals fail, and whether it was said.
 _STATES: Final[dict[str, _State]] = {}
-
-
-def lose(signal: str, number: int) -> None:
-    """Count telemetry items that did not get out.
-
-    Args:
-        signal: ``traces``, ``metrics`` or ``logs``.
-        number: How many.
-    """
-    with _LOST_LOCK:
-        LOST[signal] = LOST.get(signal, 0) + number
 
 
 class _State:
@@ -149,7 +142,7 @@ class Watched:
     def tell(self) -> None:
         """Say that this address does not take what is sent there, once."""
         state = self._state
-        with _LOST_LOCK:
+        with LOST_LOCK:
             if state.told or self.signal in state.failing:
                 state.failing.add(self.signal)
                 return
@@ -168,9 +161,9 @@ class Watched:
     def _succeed(self) -> None:
         self.struggling = False
         state = self._state
-        full = [queue for queue in _QUEUES if queue.signal == self.signal]
+        full = [queue for queue in BACKLOGS if queue.signal == self.signal]
         if self.signal in state.failing:
-            with _LOST_LOCK:
+            with LOST_LOCK:
                 state.failing.discard(self.signal)
                 told, state.told = state.told, False
             for queue in full:
@@ -192,45 +185,6 @@ class Watched:
             self._inner = renewed(self._inner)
 
 
-class _Queue(deque[Any]):
-    """The queue of a batch processor, which counts what it has no room for."""
-
-    def __init__(self, signal: str, room: int) -> None:
-        super().__init__(maxlen=room)
-        self.signal = signal
-        self.dropped = 0
-        self.told = 0
-        # Reentrant: a finalizer may end a span between any two instructions.
-        self.lock = threading.RLock()
-
-    def appendleft(self, item: Any) -> None:
-        with self.lock:
-            full = len(self) == self.maxlen
-            super().appendleft(item)
-            self.dropped += full
-        if full:
-            lose(self.signal, 1)
-
-    def pop(self) -> Any:  # type: ignore[override]
-        with self.lock:
-            return super().pop()
-
-    def tell(self) -> None:
-        """Say what had no room, once the exporter is known to work."""
-        fresh, self.told = self.dropped - self.told, self.dropped
-        if fresh:
-            _guard.warn_once(
-                f"full {self.signal}",
-                "stagelight: %d %s were dropped, the queue of %d before the exporter "
-                "was full; a larger OTEL_%s_MAX_QUEUE_SIZE holds more. Later ones are "
-                "only counted in stagelight.telemetry.dropped.",
-                fresh,
-                "spans" if self.signal == TRACES else "log records",
-                self.maxlen,
-                "BSP" if self.signal == TRACES else "BLRP",
-            )
-
-
 class _Quiet(logging.Filter):
     """Keeps an exporter's own log lines back: ours says it once, with the reason."""
 
@@ -243,18 +197,7 @@ class _Quiet(logging.Filter):
         return False
 
 
-class _NotFull(logging.Filter):
-    """Keeps back what the SDK says of a full queue: ours counts and says it."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return not (
-            str(record.msg).startswith("Queue full")
-            and any(len(queue) == queue.maxlen for queue in _QUEUES)
-        )
-
-
 _QUIET: Final = _Quiet()
-_NOT_FULL: Final = _NotFull()
 
 
 def _logger_names(inner: Any) -> Iterator[str]:
@@ -285,7 +228,7 @@ def watch(tracer_provider: Any, meter_provider: Any, logger_provider: Any) -> No
         exporter = getattr(reader, "_exporter", None)
         if exporter is not None:
             reader._exporter = Watched(exporter, METRICS)  # noqa: SLF001
-    logging.getLogger("opentelemetry.sdk._shared_internal").addFilter(_NOT_FULL)
+    logging.getLogger("opentelemetry.sdk._shared_internal").addFilter(NOT_FULL)
 
 
 def _watch_batch(processor: Any, signal: str) -> None:
@@ -297,12 +240,8 @@ def _watch_batch(processor: Any, signal: str) -> None:
     batch._exporter = watched  # noqa: SLF001
     if "span_exporter" in vars(processor):  # a property in newer SDKs
         processor.span_exporter = watched
-    queue = getattr(batch, "_queue", None)
-    if isinstance(queue, deque) and queue.maxlen:
-        counting = _Queue(signal, queue.maxlen)
-        counting.extend(queue)
-        batch._queue = counting  # noqa: SLF001
-        _QUEUES.append(counting)
+    if hasattr(batch, "_queue"):
+        batch._queue = counting(batch._queue, signal)  # noqa: SLF001
 
 
 def struggling(signal: str) -> bool:
@@ -326,13 +265,3 @@ def close(late: Collection[str]) -> None:
     CLOSING.set()
     for watched in _WATCHED:
         watched.abort()
-
-
-def _after_fork() -> None:
-    reinit([_LOST_LOCK, *(queue.lock for queue in _QUEUES)])
-    for queue in _QUEUES:
-        queue.dropped = queue.told = 0
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

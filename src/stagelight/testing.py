@@ -26,6 +26,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from stagelight import _guard, _logs, _setup
+from stagelight._providers import PROVIDERS
 from stagelight._registry import REGISTRY
 from stagelight._tracer import TRACER
 
@@ -175,9 +176,9 @@ def capture(*readers: Any) -> Iterator[Captured]:
     """
     captured = Captured(list(readers))
     before = (
-        _setup.PROVIDERS.tracer,
-        _setup.PROVIDERS.meter,
-        _setup.PROVIDERS.logger,
+        PROVIDERS.tracer,
+        PROVIDERS.meter,
+        PROVIDERS.logger,
         TRACER.provider,
         TRACER.budget,
         TRACER.enabled,
@@ -195,8 +196,7 @@ def capture(*readers: Any) -> Iterator[Captured]:
     try:
         yield captured
     finally:
-        providers = _setup.PROVIDERS
-        providers.tracer, providers.meter, providers.logger = before[:3]
+        PROVIDERS.tracer, PROVIDERS.meter, PROVIDERS.logger = before[:3]
         TRACER.provider, TRACER.budget, TRACER.enabled = before[3:6]
         TRACER.refresh(anew=True)
         _guard.STRICT.on = before[6]

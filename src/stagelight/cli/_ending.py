@@ -90,9 +90,9 @@ class Ending:
         try:
             _install.complain()
             if self._exporting:
-                from stagelight import _setup
+                from stagelight import _flushing
 
-                _setup.shutdown()
+                _flushing.shutdown()
             self._aside.bring_back()
             self._tell()
         except Exception as error:  # noqa: BLE001 - the program's own exit counts

@@ -35,11 +35,11 @@ def run(plan: Plan) -> None:
 
 def _export(plan: Plan) -> bool:
     """Set up exporters where the environment asks for them."""
-    from stagelight import _logs, _setup
+    from stagelight import _environment, _logs, _setup
 
     settings = plan.settings
     try:
-        if _setup.exporting_wanted():
+        if _environment.exporting_wanted():
             _setup.configure(
                 service_name=settings.pipeline or _program.names(plan)[0],
                 journeys_per_second=settings.journeys_per_second,

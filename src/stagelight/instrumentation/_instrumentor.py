@@ -60,9 +60,9 @@ class StagelightInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 
 def _adopt(settings: _config.Settings, kwargs: dict[str, Any]) -> None:
     """Emit through the providers that the launcher has set up."""
-    from stagelight import _logs, _setup
+    from stagelight import _environment, _logs, _setup
 
-    if not kwargs and _setup.exporting_wanted():
+    if not kwargs and _environment.exporting_wanted():
         # Without a distribution's configurator the launcher sets no provider up.
         _setup.configure()
         return

@@ -325,7 +325,10 @@ def test_missing_program(tmp_path: Path) -> None:
 @pytest.mark.parametrize("packed", [False, True])
 def test_folder_and_zip(tmp_path: Path, packed: bool) -> None:
     """A folder and a zip file with __main__.py run as they do without us."""
-    text = "import sys, other\nprint(sys.argv, sys.path[0], __file__, __spec__.name)\n1/0\n"
+    text = (
+        "import sys, other\n"
+        "print(sys.argv, sys.path[0], __file__, __spec__.name)\n1/0\n"
+    )
     files = {"__main__.py": text, "other.py": "print('other')\n"}
     program = tmp_path / ("app.zip" if packed else "app")
     if packed:
@@ -346,7 +349,10 @@ MODULES = {
         ("app",),
         {
             "app/__init__.py": "print('init')",
-            "app/__main__.py": "from . import part\nimport sys\nprint(sys.argv[1:], __package__, __spec__.name)\n1/0",
+            "app/__main__.py": (
+                "from . import part\nimport sys\n"
+                "print(sys.argv[1:], __package__, __spec__.name)\n1/0"
+            ),
             "app/part.py": "print(__name__)",
         },
     ),

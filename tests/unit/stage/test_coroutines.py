@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import gc
 import inspect
@@ -58,10 +59,8 @@ def test_raises_the_very_exception(pipeline):
 
     @pipeline.stage
     async def stage(event):
-        try:
+        with contextlib.suppress(KeyError):
             await suspend()
-        except KeyError:
-            pass
         raise problem
 
     coroutine = stage(1)
@@ -355,10 +354,8 @@ def test_keeps_nothing_after_the_call(pipeline):
 
     @pipeline.stage
     async def stage(event):
-        try:
+        with contextlib.suppress(Thing):
             await suspend()
-        except Thing:
-            pass
         await suspend()
         return Thing() if event.args else None
 

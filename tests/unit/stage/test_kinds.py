@@ -51,20 +51,24 @@ class Existing:
 
 
 def double(event):
+    """Return twice the event."""
     return event * 2
 
 
 async def double_later(event):
+    """Return twice the event, a moment later."""
     await asyncio.sleep(0)
     return event * 2
 
 
 def repeat(event, times=2):
+    """Yield the event several times."""
     for _ in range(times):
         yield event
 
 
 async def repeat_later(event, times=2):
+    """Yield the event several times, a moment apart."""
     for _ in range(times):
         await asyncio.sleep(0)
         yield event
@@ -368,7 +372,7 @@ def test_refuses_what_is_no_stage_when_it_is_wrapped(target, message, pipeline):
     """Bad use is an error that names the fix, at wrapping time."""
     with pytest.raises(stagelight.ConfigurationError, match=message):
         pipeline.stage(target)
-    with pytest.raises(stagelight.ConfigurationError, match="no .process"):
+    with pytest.raises(stagelight.ConfigurationError, match=r"no \.process"):
         stagelight.ObservedStage(3, pipeline=pipeline)
 
 
@@ -382,7 +386,7 @@ def test_refuses_bad_names(name, pipeline):
 def test_refuses_a_second_stage_of_one_name(pipeline):
     """Two functions do not share one time series by accident."""
     pipeline.stage(double, name="same")
-    with pytest.raises(stagelight.ConfigurationError, match="same.*already"):
+    with pytest.raises(stagelight.ConfigurationError, match=r"same.*already"):
         pipeline.stage(repeat, name="same")
 
 

@@ -59,11 +59,14 @@ def test_does_not_chain_exceptions_of_its_own(pipeline):
     def stage(event):
         raise problem
 
-    with pytest.raises(ValueError, match="problem"):
+    def handle():
         try:
             raise outer
         except KeyError:
             stage(1)
+
+    with pytest.raises(ValueError, match="problem"):
+        handle()
     assert problem.__context__ is outer
     assert problem.__cause__ is None
 
@@ -86,34 +89,42 @@ def test_tracebacks_end_in_the_users_frame(pipeline):
 
 
 def no_parameters():
+    """Return what it was called with."""
     return ()
 
 
 def simple(event):
+    """Return what it was called with."""
     return (event,)
 
 
 def defaults(event, two=[], *, three=None):  # noqa: B006 - its identity is compared
+    """Return what it was called with."""
     return (event, two, three)
 
 
 def everything(a, /, b, c=3, *args, d, e=5, **kwargs):
+    """Return what it was called with."""
     return (a, b, c, args, d, e, kwargs)
 
 
 def positional_only(a, b=2, /):
+    """Return what it was called with."""
     return (a, b)
 
 
 def positional_only_and_rest(a, /, *rest):
+    """Return what it was called with."""
     return (a, rest)
 
 
 def keyword_only(*, event, other=1):
+    """Return what it was called with."""
     return (event, other)
 
 
 def keywords(**event):
+    """Return what it was called with."""
     return event
 
 
@@ -128,22 +139,25 @@ def ours(
     _items=4,
     **_default0,
 ):
+    """Return what it was called with."""
     return (_slot, _local, _target, _worker, _result, _start, _sent, _items, _default0)
 
 
 def prefixed(_slot, _s_slot, _s_s_slot, _default=1, _default0=2):
+    """Return what it was called with."""
     return (_slot, _s_slot, _s_s_slot, _default, _default0)
 
 
 def builtin_names(len, args, kwargs, wrapper=1, *, __builtins__=2):  # noqa: A002
+    """Return what it was called with."""
     return (len, args, kwargs, wrapper, __builtins__)
 
 
 class Mangled:
-    def process(self, __event, *, __mode=1):
+    def process(self, __event, *, __mode=1):  # noqa: PYI063 - names get mangled
         return (__event, __mode)
 
-    def rest(*args):  # noqa: N805 - self is args[0]
+    def rest(*args):
         return args[1:]
 
 

@@ -18,10 +18,12 @@ PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
 
 def add(event, other=1):
+    """Return the event and some more."""
     return event + other
 
 
 async def add_later(event):
+    """Return the event plus one, a moment later."""
     return event + 1
 
 
@@ -163,7 +165,7 @@ def test_what_does_not_pickle_says_so_as_ever(pipeline):
 
 
 def test_copies_are_independent_and_observed(pipeline):
-    """copy and deepcopy copy the object, and both twins count in one stage."""
+    """Copy and deepcopy copy the object, and both twins count in one stage."""
     stage = pipeline.stage(Adder(3))
     stage.process(1)
     shallow, deep = copy.copy(stage), copy.deepcopy(stage)
