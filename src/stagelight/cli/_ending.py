@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from stagelight import _guard
+from stagelight.cli import _uncaught
 from stagelight.cli._failures import Failures
 from stagelight.instrumentation import _install
 
@@ -37,6 +38,7 @@ class Ending:
     def install(self) -> None:
         """Stand last in line at exit, since the program's own handlers come later."""
         self.failures.install()
+        atexit.register(_uncaught.at_last)
         atexit.register(self.report)
         with contextlib.suppress(ValueError, OSError):  # no main thread, no signals
             from stagelight import _lifecycle

@@ -414,7 +414,7 @@ def test_signal(tmp_path: Path, number: signal.Signals, where: str) -> None:
     waiting = {
         "sleep": "time.sleep(60)",
         "thread": "threading.Event().wait(60)",
-        "handled": "signal.signal(signal.SIGTERM, lambda *_: sys.exit(9)); ready(); "
+        "handled": "signal.signal(signal.SIGTERM, lambda *_: sys.exit(9)); ready()\n"
         "time.sleep(60)",
     }[where]
     script = tmp_path / "program.py"
@@ -423,14 +423,19 @@ def test_signal(tmp_path: Path, number: signal.Signals, where: str) -> None:
         "def ready():\n    print('ready', flush=True)\n"
         f"{'' if where == 'handled' else 'ready()'}\n{waiting}\n"
     )
-    outcomes = []
-    for prefix in ((), RUN):
-        with start_program(script, prefix=prefix, cwd=tmp_path) as program:
-            program.wait_for_line("ready")
-            program.signal(number)
-            outcomes.append(program.finish(20))
-    assert outcomes[0].returncode in {-number, 9}
-    assert outcomes[1] == outcomes[0]
+    command = str(Path(sys.executable).with_name("stagelight"))
+    for target in ((script,), (Path("-m"), "program")):
+        outcomes = []
+        for prefix in ((), RUN, (command, *RUN[2:])):
+            with start_program(*target, prefix=prefix, cwd=tmp_path) as program:
+                program.wait_for_line("ready")
+                program.signal(number)
+                ended = program.finish(20)
+            # The line in between is where the signal arrived.
+            *_, last = (ended.stderr or "-").splitlines()
+            outcomes.append((ended.returncode, ended.stdout, ended.stderr[:9], last))
+        assert outcomes[0][0] in {-number, 9}
+        assert outcomes[1:] == outcomes[:1] * 2
 
 
 def test_interpreter_options(tmp_path: Path) -> None:
