@@ -13,10 +13,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import context as otel_context
 
 from stagelight import _guard, _names, _outcomes, _sinks
-from stagelight._distribution import (
-    NANOSECONDS,
-    Distribution,
-)
+from stagelight._cells import NANOSECONDS
 from stagelight._sinks import EventRecord
 from stagelight._slots import NO_SLOT, Slot, Worker
 from stagelight._spans import Traced, begin_span, close
@@ -24,6 +21,7 @@ from stagelight._tracer import TRACER
 from stagelight._turns import leave_call, take
 
 if TYPE_CHECKING:
+    from stagelight._distribution import Distribution
     from stagelight._journey import (
         Turn,
     )

@@ -13,7 +13,7 @@ from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Literal
 
 from stagelight import _names
-from stagelight._slots import Slot, Totals
+from stagelight._slots import Slot, Totals, Worker
 from stagelight._workers import ON_SLOT, this_worker
 
 if TYPE_CHECKING:
@@ -181,8 +181,13 @@ class StageRecord(SlotRecord):
                 self._error_types.add(name)
         return name
 
-    def read(self) -> StageReading:
-        """Totals and live state in one look."""
+    def read(self, observed: dict[Worker, int] | None = None) -> StageReading:
+        """Totals and live state in one look.
+
+        Args:
+            observed: What was computed for other stages of this look, by worker.
+        """
+        observed = {} if observed is None else observed
         with self.lock:
             now = clock()
             reading = StageReading(self.totals())
@@ -203,7 +208,10 @@ class StageRecord(SlotRecord):
                     reading.active += slot.depth
                 starts += begun
                 reading.active += len(begun)
-                reading.attended += slot.worker.observed()
+                worker = slot.worker
+                if worker not in observed:
+                    observed[worker] = worker.observed()
+                reading.attended += observed[worker]
                 state, lasting = _doing(slot, now)
                 if state:
                     seconds[state] += lasting

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import threading
+from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Final
 
 from stagelight import _names
-from stagelight._distribution import NANOSECONDS, Distribution
+from stagelight._cells import NANOSECONDS
+from stagelight._distribution import BATCH, Distribution
 
 if TYPE_CHECKING:
     from stagelight._frames import Frame
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 
 #: Seconds of per-second history kept for the rates in ``stats()``.
 HISTORY: Final = 64
+#: Nanoseconds between two looks of a slot at its buffer: at the rate of the last
+#: period that would be one batch.
+_SOON: Final = 20_000
+_LATE: Final = 5_000_000
 
 #: Bits of ``Worker.alert``: why the next call must take the full path.
 TRACING: Final = 1
@@ -129,13 +135,13 @@ class Slot(Totals):
     """What one thread counted for one stage, and what it is doing there now.
 
     Attributes:
+        roll: Clock from which on the next call must ``turn_over`` first.
         since: Clock at the start of the open call, 0 while there is none.
         depth: Further open calls of the same stage in this thread (recursion).
         open: Coroutine calls begun here and not ended: key -> start.
     """
 
     __slots__ = (
-        "blocked_peak",
         "depth",
         "marked",
         "open",
@@ -143,6 +149,7 @@ class Slot(Totals):
         "second",
         "since",
         "stage",
+        "turned",
         "worker",
     )
 
@@ -154,18 +161,30 @@ class Slot(Totals):
         self.depth = 0
         self.open: dict[object, int] = {}
         self.roll = 0
+        self.turned = 0
         self.second = 0
         self.marked = (0, 0)
 
     def turn_over(self, now: int) -> None:
-        """Begin a new second of history; called before the call at hand counts."""
-        if self.second:
-            self.history = self.seconds()
-            if len(self.history) > HISTORY:
-                del self.history[min(self.history)]
-        self.second = now // NANOSECONDS
-        self.roll = (self.second + 1) * NANOSECONDS
-        self.marked = (self.finished, self.errors)
+        """Fold the buffer, and begin a new second of history where there is one.
+
+        Called before the call at hand counts.
+        """
+        number = self.fold()
+        second = now // NANOSECONDS
+        if second != self.second:
+            if self.second:
+                self.history = self.seconds()
+                if len(self.history) > HISTORY:
+                    del self.history[min(self.history)]
+            self.second = second
+            self.marked = (self.finished, self.errors)
+        # At the present rate the buffer is full then; a burst is noticed soon enough.
+        pace = (now - self.turned) * BATCH // (number or 1)
+        self.turned = after = clock()
+        self.roll = min(
+            after + min(max(pace, _SOON), _LATE), (second + 1) * NANOSECONDS
+        )
 
     def seconds(self) -> dict[int, tuple[int, int]]:
         """The per-second history, the running second included."""

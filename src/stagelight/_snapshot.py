@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard, _names
 from stagelight._bottleneck import find_bottleneck
-from stagelight._distribution import NANOSECONDS, Distribution
+from stagelight._cells import NANOSECONDS
+from stagelight._distribution import Distribution
 from stagelight._model import (
     PipelineStats,
     PoolStats,

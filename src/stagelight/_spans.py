@@ -12,7 +12,8 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from stagelight import _names, _outcomes
-from stagelight._distribution import BOUNDS, NANOSECONDS, Distribution, Exemplar
+from stagelight._cells import BOUNDS, NANOSECONDS
+from stagelight._distribution import Distribution, Exemplar
 from stagelight._journey import Turn, open_journey, unsampled
 from stagelight._tracer import TRACER
 

@@ -9,7 +9,7 @@ from typing import Final
 from opentelemetry import trace
 
 from stagelight import _names
-from stagelight._distribution import NANOSECONDS
+from stagelight._cells import NANOSECONDS
 from stagelight._slots import TRACING
 from stagelight._version import __version__
 from stagelight._workers import ON_SLOT, set_alert

@@ -23,6 +23,7 @@ LAYERS = [
         for name in (
             "_guard",
             "_sinks",
+            "_cells",
             "_distribution",
             "_slots",
             "_workers",
@@ -37,6 +38,7 @@ LAYERS = [
             "_frames",
             "_runs",
             "_items",
+            "_bodies",
             "_call",
         )
     ],

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import trace
 
 from stagelight import _guard, _names, _outcomes, _sinks
-from stagelight._distribution import NANOSECONDS
+from stagelight._cells import NANOSECONDS
 from stagelight._journey import Journey, Turn, leave_turn
 from stagelight._pool import ON_CHILD
 from stagelight._pool._threads import Backlog, PoolState, is_observed
