@@ -14,7 +14,54 @@ def wrapper({parameters}):
     except _AttributeError:
         _slot = _slot_of()
     _worker = _slot.worker
-    if _worker.alert or _worker.slot.since:
+    _alert = _worker.alert
+    if _alert or _worker.slot.since:
+        _quiet = _worker.quiet
+        _start = _clock()
+        if (
+            _alert == 1
+            and _tracer.due > _start
+            and not _worker.slot.since
+            and _quiet is not None
+            and (_worker.turn is None or _stale(_worker, {event}))
+            and _tracer.running() is None
+            and not _current()
+        ):
+            _trail = _worker.trail
+            if _trail is not None and (
+                _trail[2] != _id({event}) or not _goes_on(_trail, _slot, {event})
+            ):
+                _trail = _worker.trail = _worker.journey = None
+            _worker.slot = _slot
+            _slot.since = _start
+            _quiet.slot = _slot
+            _token = _set(_quiet)
+            try:
+                _result = {target}({arguments})
+                _end = _clock()
+            except _BaseException as _error:
+                try:
+                    _light_fail(_slot, _worker, _trail, _token, _start, _error, {event})
+                except _RecursionError:
+                    pass
+                raise
+            _reset(_token)
+            if _worker.special or _refs(_quiet) != 3 or _quiet.span is not None or (
+                _end - _start > _slot.slow
+            ):
+                try:
+                    _light_finish(
+                        _slot, _worker, _trail, _quiet, _start, _end, {event}, _result
+                    )
+                except _RecursionError:
+                    pass
+                return _result
+            _slot.since = 0
+            if _end >= _slot.roll:
+                _slot.turn_over(_end)
+            _slot.add(_end - _start)
+            _worker.trail = (_trail, _slot, _id(_result), None, _start, _end)
+            return _result
         _frame = _enter(_slot, _worker, {event})
         _worker.slot = _slot
         _slot.since = _start = _clock()

@@ -18,8 +18,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from stagelight._bodies import BODIES, OLD_COROUTINE
 from stagelight._frames import enter, fail, finish
 from stagelight._items import begin_items, first_step, step
+from stagelight._light import light_fail, light_finish
 from stagelight._outcomes import CODE_FILE
 from stagelight._runs import drive
+from stagelight._tracer import TRACER
+from stagelight._trail import CURRENT, goes_on, references, stale
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,6 +86,16 @@ def compile_wrapper(
         "_target": target,
         "_twin": twin,
         "_enter": enter,
+        "_tracer": TRACER,
+        "_current": CURRENT.get,
+        "_set": CURRENT.set,
+        "_reset": CURRENT.reset,
+        "_refs": references,
+        "_stale": stale,
+        "_goes_on": goes_on,
+        "_light_finish": light_finish,
+        "_light_fail": light_fail,
+        "_id": id,
         "_finish": finish,
         "_fail": fail,
         "_drive": drive,

@@ -17,7 +17,7 @@ from stagelight._cells import BOUNDS, NANOSECONDS
 
 #: Samples that are folded at once: more cost memory, fewer cost time.
 BATCH: Final = 256
-_NEVER: Final = 1 << 62
+NEVER: Final = 1 << 62
 #: Cells that are not empty, sum, maximum, minimum, and the buffer of what came later.
 _State = tuple[dict[int, int], int, int, int, list[int]]
 
@@ -49,7 +49,7 @@ class Distribution:
     def __init__(self) -> None:
         buffer: list[int] = []
         self.add = buffer.append
-        self._state: _State = ({}, 0, 0, _NEVER, buffer)
+        self._state: _State = ({}, 0, 0, NEVER, buffer)
         self._folding = False
         self.exemplars: dict[int, Exemplar] = {}
 

@@ -18,6 +18,7 @@ from stagelight._sinks import EventRecord
 from stagelight._slots import NO_SLOT, Slot, Worker
 from stagelight._spans import Traced, begin_span, close
 from stagelight._tracer import TRACER
+from stagelight._trail import POSSIBLE, Quiet
 from stagelight._turns import leave_call, take
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ def enter(slot: Slot, worker: Worker, event: Any) -> Frame | None:
     """
     try:
         frame = Frame()
+        if worker.quiet is None and TRACER.on and POSSIBLE:
+            worker.quiet = Quiet()
         frame.turn = None
         frame.traced = None
         frame.fresh = False
@@ -116,7 +119,7 @@ def _leave(slot: Slot, worker: Worker, frame: Frame | None, took: int) -> int:
     # What was saved is put back rather than undone, so that one call that could not
     # do so (a full stack) is healed by the call around it.
     if frame is None or not frame.nested:
-        worker.away = worker.pause = 0
+        worker.away = worker.pause = worker.attempts = 0
         worker.special = False
         worker.dropped = None
         slot.since = slot.depth = 0
@@ -189,7 +192,7 @@ def fail(  # noqa: PLR0913, PLR0917 - one call from the wrapper, no object built
     try:
         stage = slot.stage
         pause = worker.pause
-        retries = frame.attempts if frame is not None else 0
+        retries = worker.attempts if frame is None else frame.attempts
         took = _leave(slot, worker, frame, end - start)
         if end >= slot.roll:
             slot.turn_over(end)

@@ -13,7 +13,8 @@ from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Literal
 
 from stagelight import _names
-from stagelight._slots import Slot, Totals, Worker
+from stagelight._slots import Slot, Worker
+from stagelight._totals import Totals
 from stagelight._workers import ON_SLOT, this_worker
 
 if TYPE_CHECKING:

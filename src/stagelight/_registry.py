@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from stagelight import _workers
 from stagelight._records import SlotRecord, StageRecord
-from stagelight._slots import Totals
+from stagelight._totals import Totals
 
 if TYPE_CHECKING:
     from collections.abc import Callable

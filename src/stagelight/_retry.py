@@ -24,6 +24,9 @@ def retry() -> None:
             worker.slot.retries += 1
             if hasattr(here, "attempts"):
                 here.attempts += 1
+            else:
+                worker.attempts += 1
+                worker.special = True
     except Exception as error:  # noqa: BLE001 - never into the pipeline
         _guard.caught("retry", error)
 

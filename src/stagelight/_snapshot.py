@@ -27,7 +27,7 @@ from stagelight._registry import REGISTRY, PipelineRecord
 if TYPE_CHECKING:
     from stagelight._buffers import PoolRecord, QueueRecord
     from stagelight._records import StageReading, StageRecord
-    from stagelight._slots import Totals
+    from stagelight._totals import Totals
 
 #: Version of the document's shape.
 DOCUMENT: Final = 1

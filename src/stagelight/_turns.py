@@ -25,6 +25,7 @@ from stagelight._journey import (
 )
 from stagelight._slots import NO_SLOT, PENDING, Slot, Worker
 from stagelight._tracer import TRACER
+from stagelight._trail import light_journey, settle
 from stagelight._workers import this_worker
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def fetched(worker: Worker, turn: Turn) -> None:
     if in_loop():
         fetched_by_task(worker, turn)
         return
+    if worker.trail is not None:
+        settle(worker)
     leave_turn(worker)
     turn.within = enclosing(worker)
     if TRACER.on:
@@ -79,6 +82,8 @@ def carry(worker: Worker, item: object, to: str) -> Journey:
         to: Name of the queue or pool, an output of the stage that hands it on.
     """
     here = enclosing(worker)
+    if worker.trail is not None and here is None:
+        settle(worker)
     turn, exact = None, False
     if worker.alert or here is not None or worker.recent:  # else it comes from nowhere
         turn, exact = _handed_on(worker, here, item)
@@ -105,9 +110,20 @@ def carry(worker: Worker, item: object, to: str) -> Journey:
         turn.forwarded = True
         turn.journey.forwards += 1
         return turn.journey
+    return _from_here(worker)
+
+
+def _from_here(worker: Worker) -> Journey:
+    """The journey of an event that a thread hands on without having fetched one."""
     if not TRACER.on:
         return Journey(clock())
     ambient = otel_context.get_current()
+    if ambient is worker.quiet:
+        journey = light_journey(worker, worker.slot.since)
+        if journey.forwards < FAN_OUT:
+            journey.forwards += 1
+            return journey
+        return Journey(clock())
     if trace.get_current_span(ambient).get_span_context().is_valid:
         return Journey(clock(), ambient)
     return Journey(clock(), None, ambient)
@@ -177,6 +193,8 @@ def take(
         The turn, further turns to link, and whether the call has a turn of its own.
     """
     here = enclosing(worker)
+    if worker.trail is not None and here is None:
+        settle(worker)
     turn, links = _claim(worker, slot, here, event)
     fresh = turn is not None or here is None
     if turn is not None:
@@ -193,7 +211,10 @@ def take(
         if TRACER.on:
             turn = Turn(0, Journey(clock()), slot.stage.pipeline, None)
             turn.calls = 1
-            set_turn(worker, turn)
+            if in_loop():
+                TASK_TURN.set(turn)
+            else:
+                worker.turn = turn
     if turn is not None and turn.queue is None and fresh:
         turn.seen = (*turn.seen, slot.stage)
     calm(worker)
@@ -272,6 +293,7 @@ def begin_turn(
         The turn, and what ``drop_turn`` restores.
     """
     worker = this_worker()
+    settle(worker)
     known = id(event)
     fetched_here = [one for one in reversed(worker.pending) if one.key == known]
     turn = fetched_here[0] if fetched_here else worker.recent.pop(known, None)

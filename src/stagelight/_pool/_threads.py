@@ -14,6 +14,7 @@ from stagelight import _guard, _names
 from stagelight._automatic import plain
 from stagelight._call import MARK, compile_wrapper
 from stagelight._journey import Journey, Turn, leave_turn
+from stagelight._trail import settle
 from stagelight._turns import carry, fetched
 from stagelight._twin import become_twin
 from stagelight._workers import this_worker
@@ -184,6 +185,7 @@ def _run(  # noqa: PLR0913, PLR0917 - runs as the executor's task
     inline = backlog.submitting.get(number) == get_ident()
     try:
         worker = this_worker()
+        settle(worker)
         outer = worker.turn, worker.pending
         worker.turn, worker.pending = None, []
         wait = backlog.start(number)
