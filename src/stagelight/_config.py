@@ -137,6 +137,7 @@ class Settings:
         stages: Functions and methods to observe beside classes with ``process``.
         queues: Globs over names of queues and pools to observe; ``!glob`` excludes.
         journeys_per_second: Journeys that are traced, or ``"all"``.
+        rescues_per_second: Failed journeys that are traced besides, or ``"all"``.
         json_logs: Whether failed events are also written as JSON lines.
         event_id: Attribute or key path of an event's identifier, as ``meta.id``.
     """
@@ -145,6 +146,7 @@ class Settings:
     stages: tuple[Pattern, ...] = ()
     queues: tuple[str, ...] = ()
     journeys_per_second: float | Literal["all"] = 50.0
+    rescues_per_second: float | Literal["all"] = 100.0
     json_logs: bool = False
     event_id: str | None = None
 
@@ -231,7 +233,7 @@ def _from_text(key: str, text: str) -> Any:
     if key == "json_logs":
         words = {"true": True, "1": True, "false": False, "0": False}
         return words.get(text.lower(), text)
-    if key == "journeys_per_second" and text.lower() != "all":
+    if key.endswith("_per_second") and text.lower() != "all":
         try:
             return float(text)
         except ValueError:
@@ -307,6 +309,7 @@ _READERS: Final[dict[str, Callable[[object, str], Any]]] = {
     "stages": _read_stages,
     "queues": _read_queues,
     "journeys_per_second": _read_rate,
+    "rescues_per_second": _read_rate,
     "json_logs": _read_flag,
     "event_id": _read_path,
 }

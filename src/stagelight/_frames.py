@@ -22,6 +22,8 @@ from stagelight._trail import POSSIBLE, Quiet
 from stagelight._turns import leave_call, take
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context
+
     from stagelight._distribution import Distribution
     from stagelight._journey import (
         Turn,
@@ -230,6 +232,7 @@ def announce_failure(  # noqa: PLR0913, PLR0917
     took: int,
     turn: Turn | None,
     retries: int,
+    context: Context | None = None,
 ) -> None:
     """Tell the sinks of a failed event, unless an inner call has done so."""
     if worker.logged == id(error) and _outcomes.reported(error):
@@ -248,7 +251,7 @@ def announce_failure(  # noqa: PLR0913, PLR0917
             event_id=_outcomes.event_id(stage, event),
             attempt=_outcomes.attempt(event, retries),
             duration=took / NANOSECONDS,
-            context=otel_context.get_current(),
+            context=otel_context.get_current() if context is None else context,
         )
         _sinks.announce(record)
     except Exception as problem:  # noqa: BLE001 - the call itself is recorded all the same

@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import context as otel_context
 
 from stagelight import _guard, _names, _outcomes
-from stagelight._deferred import RESCUERS, remember, rescue
+from stagelight._deferred import RESCUERS, rescue
 from stagelight._frames import fail, finish
 from stagelight._spans import describe
-from stagelight._trail import UNSHARED, Quiet, references, steps
+from stagelight._trail import UNSHARED, Quiet, references, settle
 
 if TYPE_CHECKING:
     from contextvars import Token
 
     from opentelemetry.context import Context
 
-    from stagelight._deferred import Deferred
     from stagelight._slots import Slot, Trail, Worker
 
 
@@ -44,12 +43,16 @@ def light_finish(  # noqa: PLR0913, PLR0917 - one call from the wrapper
         finish(slot, worker, None, start, end, event, result)
         worker.trail = (trail, slot, id(result), span, start, end)
         if span is None:
+            if worker.journey is not None:
+                settle(worker)
             return
         worker.quiet = Quiet()
         if slow and RESCUERS:
             describe(slot, span, pause, outcome, "", event, None)
         span.ended = end
-        _rescue(trail, slot, span, "slow" if slow else "")
+        settle(worker)
+        if span.journey is not None:
+            rescue(span.journey, "slow" if slow else "")
     except Exception as error:  # noqa: BLE001 - never into the pipeline
         _guard.caught("finish", error)
 
@@ -75,22 +78,14 @@ def light_fail(  # noqa: PLR0913, PLR0917 - one call from the wrapper
             if wanted:
                 describe(slot, span, pause, outcome, error_type, event, error)
             span.end()
-            _rescue(trail, slot, span, "failure" if wanted else "")
+            worker.trail = (trail, slot, 0, span, span.began, span.ended)
+            settle(worker)
+            if span.journey is not None:
+                rescue(span.journey, "failure" if wanted else "")
     except Exception as problem:  # noqa: BLE001 - never into the pipeline
         _guard.caught("fail", problem)
     finally:
         worker.quiet = Quiet()
-        worker.trail = worker.journey = None
+        worker.trail = worker.journey = worker.turn = None
         with contextlib.suppress(ValueError):
             otel_context._RUNTIME_CONTEXT.detach(token)  # noqa: SLF001 - as in _spans
-
-
-def _rescue(trail: Trail | None, slot: Slot, span: Deferred, why: str) -> None:
-    journey = span.journey
-    if journey is None or not (why or journey.rescued):
-        return
-    journey.done = None
-    for _, earlier, _, seen, began, ended in steps(trail):
-        remember(journey, earlier.stage, began, ended, seen)
-    remember(journey, slot.stage, span.began, span.ended, span)
-    rescue(journey, why)

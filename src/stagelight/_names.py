@@ -30,6 +30,7 @@ ATTEMPT: Final = "stagelight.attempt"
 QUEUE_WAIT: Final = "stagelight.queue.wait.duration"
 BLOCKED: Final = "stagelight.blocked.duration"
 BATCH_SIZE: Final = "stagelight.batch.size"
+RESCUED: Final = "stagelight.rescued"
 FUNCTION: Final = "code.function.name"
 THREAD_NAME: Final = "thread.name"
 

@@ -120,6 +120,7 @@ def _from_here(worker: Worker) -> Journey:
     ambient = otel_context.get_current()
     if ambient is worker.quiet:
         journey = light_journey(worker, worker.slot.since)
+        worker.special = True
         if journey.forwards < FAN_OUT:
             journey.forwards += 1
             return journey

@@ -70,6 +70,7 @@ LAYERS = [
             "_renewal",
             "_metrics",
             "_logs",
+            "_rescue",
             "_backlog",
             "_export",
             "_lifecycle",
@@ -149,7 +150,7 @@ def test_the_sdk_is_imported_where_it_may() -> None:
             ("opentelemetry.sdk", "opentelemetry.exporter")
         )
     }
-    assert users <= {"_metrics", "_providers", "_lifecycle", "testing"}
+    assert users <= {"_metrics", "_providers", "_rescue", "_lifecycle", "testing"}
 
 
 def test_files_stay_small() -> None:

@@ -43,6 +43,7 @@ def _export(plan: Plan) -> bool:
             _setup.configure(
                 service_name=settings.pipeline or _program.names(plan)[0],
                 journeys_per_second=settings.journeys_per_second,
+                rescues_per_second=settings.rescues_per_second,
                 json_logs=settings.json_logs,
                 event_id=settings.event_id,
             )
