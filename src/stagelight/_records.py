@@ -70,6 +70,8 @@ class StageReading:
     produced: int = 0
     #: All observed time of the workers that run the stage, in whatever stage.
     attended: int = 0
+    #: Time since the stage was called first.
+    lasting: int = 0
 
 
 class SlotRecord:
@@ -146,6 +148,8 @@ class StageRecord(SlotRecord):
         self.inherited = False
         #: Stages that were called inside it.
         self.inner: set[str] = set()
+        #: Clock when it was called first, else 0.
+        self.began = 0
         self._error_types: set[str] = set()
         self._floor: dict[str, int] = {}
 
@@ -154,6 +158,7 @@ class StageRecord(SlotRecord):
         new = not hasattr(self.local, "slot")
         slot = super().slot()
         if new:
+            self.began = self.began or clock()
             for tell in ON_SLOT:
                 tell()
         return slot
@@ -186,6 +191,7 @@ class StageRecord(SlotRecord):
         with self.lock:
             now = clock()
             reading = StageReading(self.totals())
+            reading.lasting = max(now - self.began, 0) if self.began else 0
             totals = reading.totals
             items = self.kind.endswith("generator")
             reading.produced = totals.produced if items else totals.count
@@ -222,6 +228,7 @@ class StageRecord(SlotRecord):
         """Start from zero in a forked child."""
         super().after_fork()
         self.inherited = True
+        self.began = clock() if self.slots else 0
         self._floor = {}
         self.blocked_peak = Peak()
 

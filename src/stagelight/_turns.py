@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Final
 
@@ -127,10 +128,12 @@ def _handed_on(worker: Worker, here: object, item: object) -> tuple[Turn | None,
     if pending:
         turn = next((turn for turn in reversed(pending) if turn.key == known), None)
         exact = turn is not None
-        if turn is None and loop and worker.turn is None and pending[-1].within is here:
-            turn = pending[-1]
+        if turn is None and loop and worker.turn is None:
+            last = pending[-1:]  # a copy: a signal handler may take it
+            turn = last[0] if last and last[0].within is here else None
         if turn is not None:
-            pending.remove(turn)
+            with contextlib.suppress(ValueError):  # as in _claim
+                pending.remove(turn)
             if loop:
                 leave_turn(worker)
                 set_turn(worker, turn)
@@ -213,15 +216,19 @@ def _claim(
         # whose identity another object has now.
         known = id(event)
         turn = next((turn for turn in reversed(pending) if turn.key == known), None)
+        try:
+            if turn is not None:
+                pending.remove(turn)
+            else:
+                turn = pending.pop()
+                turn.batch = links = pending[:]
+                pending.clear()
+        except (IndexError, ValueError):
+            turn = None  # a call of a signal handler or finalizer took it just now
         if turn is not None:
-            pending.remove(turn)
-        else:
-            turn = pending.pop()
-            turn.batch = links = pending[:]
-            pending.clear()
-        leave_turn(worker)
-        worker.turn = turn
-        return turn, links
+            leave_turn(worker)
+            worker.turn = turn
+            return turn, links
     recent = worker.recent.pop(id(event), None) if worker.recent else None
     if recent is not None:
         set_turn(worker, recent)
