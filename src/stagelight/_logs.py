@@ -110,6 +110,7 @@ class Emitter:
         )
 
     def _write(self, record: EventRecord, attributes: dict[str, Any]) -> None:
+        LINES.disabled = False  # they were asked for, whatever dictConfig does
         LINES.log(_LEVEL[_severity(record)], json_line(record, attributes))
 
     def _current_logger(self) -> otel_logs.Logger | None:
