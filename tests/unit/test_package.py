@@ -47,6 +47,7 @@ LAYERS = [
             "_bottleneck",
             "_snapshot",
             "_register",
+            "_known",
             "_automatic",
             "_retry",
             "_twin",
