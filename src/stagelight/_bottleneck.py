@@ -21,7 +21,7 @@ _BLOCKED_ENOUGH: Final = 0.05
 _MOSTLY: Final = 0.5
 #: Events that must have waited in a queue on average before it counts as loaded.
 _LOADED: Final = 1.0
-#: Busy time beyond that many times the processor time was spent waiting.
+#: Busy time beyond so many times the processor's, and the clock's, was spent waiting.
 _CONTENDED: Final = 1.5
 
 
@@ -62,8 +62,8 @@ def find_bottleneck(
         most = max(stages.values(), key=_busy)
         evidence = (
             f"{_busy(most):.2f} s of the {total:.2f} s that stages were busy, in "
-            f"{computed:.2f} s of processor time: the threads wait for the one "
-            "interpreter lock, so more processes help, more threads do not"
+            f"{computed:.2f} s of processor time: the threads wait for their turn in "
+            "the one interpreter, so more processes help, more threads do not"
         )
         return Bottleneck(most.name, _share(most), evidence)
     busiest = max(stages.values(), key=_share, default=None)
@@ -104,7 +104,8 @@ def _upstream(names: Iterable[str], passes: Mapping[str, set[str]]) -> set[str]:
 def _share_one_lock(total: float, computed: float, uptime: float) -> bool:
     """Whether stages look busy that only wait for the interpreter."""
     locked = getattr(sys, "_is_gil_enabled", lambda: True)()
-    return locked and computed > uptime * _MOSTLY and total > computed * _CONTENDED
+    needed = _CONTENDED * max(computed, uptime)
+    return locked and computed > uptime * _MOSTLY and total > needed
 
 
 def _load(queue: QueueStats, uptime: float) -> float:

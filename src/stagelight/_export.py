@@ -102,6 +102,7 @@ class Watched:
             logger.disabled = False  # as dictConfig leaves it: it tells us of trouble
         before, _RUNNING.watched = _RUNNING.watched, self
         self._sending = _number(batch)
+        self.reason = ""
         try:
             if self._pid != os.getpid():
                 self._renew()
@@ -213,7 +214,8 @@ class _Quiet(logging.Filter):
             return True
         if record.levelno >= logging.WARNING and record.name != _CLIENT:
             watched.struggling = True
-            watched.reason = record.getMessage()
+            # The first one says why; later ones, that it was tried again in vain.
+            watched.reason = watched.reason or record.getMessage()
         return False
 
 

@@ -175,9 +175,13 @@ def test_threads_that_share_one_interpreter_name_the_stage_with_most_work():
         "parse",
         0.75,
         "15.00 s of the 24.80 s that stages were busy, in 9.00 s of processor time: "
-        "the threads wait for the one interpreter lock, so more processes help, more "
-        "threads do not",
+        "the threads wait for their turn in the one interpreter, so more processes "
+        "help, more threads do not",
     )
+    # One thread cannot wait for itself: other programs have the processor.
+    found = find([read], computed=6.0)
+    assert found is not None
+    assert "interpreter" not in found.evidence
     # Stages that wait for the network are busy without any processor time.
     found = find([read, parse], computed=1.0)
     assert found is not None

@@ -183,13 +183,21 @@ def _failed(groups: list[_failures.Group]) -> Table:
     table.add_column("the first of them", overflow="fold")
     for group in groups:
         more = group.count - len(group.events)
-        shown = ", ".join(group.events)
+        shown = ", ".join(map(_printable, group.events))
         if group.events and more:
             shown += f" and {more:,} more"
         table.add_row(
             group.stage, group.error_type, f"{group.count:,}", Text(shown or _NOTHING)
         )
     return table
+
+
+def _printable(text: str) -> str:
+    """A text that cannot move a terminal's cursor: it may be a file name, or worse."""
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode("ascii")
+        for one in text
+    )
 
 
 def _seconds(value: float | None) -> str:

@@ -62,6 +62,7 @@ def test_nobody_listens(protocol: str) -> None:
     assert time.monotonic() - started < 4
     assert (done.returncode, done.stdout) == (0, "failed\n")
     assert done.stderr.count("stagelight cannot export") == 1
+    assert re.search("refused|UNAVAILABLE", done.stderr)
     # Ten roots and ten spans, one log record, one collection of metrics.
     assert lost(done.stderr) == 22
 
