@@ -176,7 +176,7 @@ class StageRecord(SlotRecord):
         """The ``error.type`` of an exception, ``_OTHER`` after 32 of them."""
         kind = type(error)
         # By name, not by class: classes made at run time are many, and are not kept.
-        name = kind.__qualname__
+        name = _names.encodable(kind.__qualname__)
         if kind.__module__ not in {"builtins", None}:
             name = f"{kind.__module__}.{name}"
         if name not in self._error_types:

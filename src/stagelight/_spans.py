@@ -193,7 +193,8 @@ def _describe(  # noqa: PLR0913, PLR0917 - as above
             took, time_ns(), context.trace_id, context.span_id
         )
     span.set_attribute(_names.OUTCOME, outcome)
-    span.set_attribute(_names.THREAD_NAME, threading.current_thread().name)
+    thread = _names.encodable(threading.current_thread().name)
+    span.set_attribute(_names.THREAD_NAME, thread)
     if pause:
         span.set_attribute(_names.BLOCKED, pause / NANOSECONDS)
     identifier = _outcomes.event_id(slot.stage, event)
