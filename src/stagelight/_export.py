@@ -49,6 +49,8 @@ class _Running(threading.local):
 
 
 _RUNNING: Final = _Running()
+#: Logs each request, where debugging is on.
+_CLIENT: Final = "urllib3.connectionpool"
 
 
 class Watched:
@@ -73,11 +75,12 @@ class Watched:
         self._address = str(getattr(inner, "_endpoint", "its endpoint"))
         place = urlsplit(self._address).netloc or self._address
         self._state = _STATES.setdefault(place, _State())
-        for name in _logger_names(inner):
+        self._sending = 0
+        self._loggers = [logging.getLogger(name) for name in _logger_names(inner)]
+        for logger in (logging.getLogger(_CLIENT), *self._loggers):
             # First, for the exporter's own filter hides what looks like a repetition.
-            filters = logging.getLogger(name).filters
-            if _QUIET not in filters:
-                filters.insert(0, _QUIET)
+            if _QUIET not in logger.filters:
+                logger.filters.insert(0, _QUIET)
         _WATCHED.append(self)
 
     def __getattr__(self, name: str) -> Any:
@@ -92,24 +95,36 @@ class Watched:
             kwargs: As the inner exporter takes them.
         """
         if CLOSING.is_set():
-            self._lost(batch)
+            if self.signal != METRICS:  # the last flush had them all
+                lose(self.signal, _number(batch))
             return None
+        for logger in self._loggers:
+            logger.disabled = False  # as dictConfig leaves it: it tells us of trouble
         before, _RUNNING.watched = _RUNNING.watched, self
+        self._sending = _number(batch)
+        self.reason = ""
         try:
             if self._pid != os.getpid():
                 self._renew()
             result = self._inner.export(batch, *args, **kwargs)
         except Exception as error:  # noqa: BLE001 - 1.39 raises where 1.45 returns
             self.reason = f"{type(error).__name__}: {error}"
-            self._fail(batch)
+            self._fail()
             return None
         finally:
             _RUNNING.watched = before
         if getattr(result, "name", "SUCCESS") == "SUCCESS":
             self._succeed()
         else:
-            self._fail(batch)
+            self._fail()
         return result
+
+    def give_up(self) -> None:
+        """Count what is being sent as lost: it may never come back."""
+        with LOST_LOCK:
+            number, self._sending = self._sending, 0
+        if number:
+            lose(self.signal, number)
 
     def abort(self) -> None:
         """Give up a running export that waits to try again."""
@@ -129,13 +144,9 @@ class Watched:
         finally:
             _RUNNING.watched = before
 
-    def _lost(self, batch: Any) -> None:
-        # Cumulative metrics are sent again with the next collection.
-        lose(self.signal, len(batch) if isinstance(batch, Sequence) else 1)
-
-    def _fail(self, batch: Any) -> None:
+    def _fail(self) -> None:
         self.struggling = True
-        self._lost(batch)
+        self.give_up()
         if not CLOSING.is_set():
             self.tell()
 
@@ -148,7 +159,7 @@ class Watched:
                 return
             state.failing.add(self.signal)
             state.told = True
-        _guard.LOG.warning(
+        _guard.warn(
             "stagelight cannot export %s to %s (%s). The program goes on; what is lost "
             "is counted in stagelight.telemetry.dropped. Start a collector there, or "
             "set OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_PROTOCOL "
@@ -159,6 +170,7 @@ class Watched:
         )
 
     def _succeed(self) -> None:
+        self._sending = 0
         self.struggling = False
         state = self._state
         full = [queue for queue in BACKLOGS if queue.signal == self.signal]
@@ -169,7 +181,7 @@ class Watched:
             for queue in full:
                 queue.told = queue.dropped
             if told:
-                _guard.LOG.warning(
+                _guard.warn(
                     "stagelight exports %s again; lost meanwhile: %s",
                     self.signal,
                     ", ".join(f"{number} {name}" for name, number in LOST.items()),
@@ -185,15 +197,25 @@ class Watched:
             self._inner = renewed(self._inner)
 
 
+def _number(batch: Any) -> int:
+    """Items of a batch; cumulative metrics are sent again with the next collection."""
+    return len(batch) if isinstance(batch, Sequence) else 1
+
+
 class _Quiet(logging.Filter):
-    """Keeps an exporter's own log lines back: ours says it once, with the reason."""
+    """Keeps an exporter's own log lines out of the program's log.
+
+    What goes wrong ours says once, with the reason.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         watched = _RUNNING.watched
-        if watched is None or record.levelno < logging.WARNING:
+        if watched is None:
             return True
-        watched.struggling = True
-        watched.reason = record.getMessage()
+        if record.levelno >= logging.WARNING and record.name != _CLIENT:
+            watched.struggling = True
+            # The first one says why; later ones, that it was tried again in vain.
+            watched.reason = watched.reason or record.getMessage()
         return False
 
 
@@ -264,4 +286,9 @@ def close(late: Collection[str]) -> None:
             watched.tell()
     CLOSING.set()
     for watched in _WATCHED:
+        if watched.signal in late:
+            watched.give_up()
         watched.abort()
+    for backlog in BACKLOGS:
+        if backlog.signal in late:
+            backlog.abandon()

@@ -71,6 +71,8 @@ class StageReading:
     produced: int = 0
     #: All observed time of the workers that run the stage, in whatever stage.
     attended: int = 0
+    #: Time since the stage was called first.
+    lasting: int = 0
 
 
 class SlotRecord:
@@ -147,6 +149,8 @@ class StageRecord(SlotRecord):
         self.inherited = False
         #: Stages that were called inside it.
         self.inner: set[str] = set()
+        #: Clock when it was called first, else 0.
+        self.began = 0
         self._error_types: set[str] = set()
         self._floor: dict[str, int] = {}
 
@@ -155,6 +159,7 @@ class StageRecord(SlotRecord):
         new = not hasattr(self.local, "slot")
         slot = super().slot()
         if new:
+            self.began = self.began or clock()
             for tell in ON_SLOT:
                 tell()
         return slot
@@ -172,7 +177,7 @@ class StageRecord(SlotRecord):
         """The ``error.type`` of an exception, ``_OTHER`` after 32 of them."""
         kind = type(error)
         # By name, not by class: classes made at run time are many, and are not kept.
-        name = kind.__qualname__
+        name = _names.encodable(kind.__qualname__)
         if kind.__module__ not in {"builtins", None}:
             name = f"{kind.__module__}.{name}"
         if name not in self._error_types:
@@ -192,6 +197,7 @@ class StageRecord(SlotRecord):
         with self.lock:
             now = clock()
             reading = StageReading(self.totals())
+            reading.lasting = max(now - self.began, 0) if self.began else 0
             totals = reading.totals
             items = self.kind.endswith("generator")
             reading.produced = totals.produced if items else totals.count
@@ -231,6 +237,7 @@ class StageRecord(SlotRecord):
         """Start from zero in a forked child."""
         super().after_fork()
         self.inherited = True
+        self.began = clock() if self.slots else 0
         self._floor = {}
         self.blocked_peak = Peak()
 

@@ -50,6 +50,7 @@ def drop(reason: str = "filtered", *, intentional: bool = True) -> None:
             f"{_names.MAX_NAME} characters, always one of few"
         )
     try:
+        reason = _names.encodable(reason)
         worker = this_worker()
         if not _frames.drop(worker, reason, intentional=intentional):
             return

@@ -144,4 +144,4 @@ def configure_child() -> None:
         try:
             configure()
         except ConfigurationError as error:
-            _guard.LOG.warning("stagelight exports nothing from this child: %s", error)
+            _guard.warn("stagelight exports nothing from this child: %s", error)

@@ -73,6 +73,7 @@ def read_pipeline(record: PipelineRecord) -> PipelineStats:
         pools = list(record.pools.values())
     read = {stage.name: _stage(stage) for stage in stages}
     waiting = {queue.name: _queue(queue) for queue in queues}
+    executors = {pool.name: _pool(pool) for pool in pools}
     journeys = record.journeys.totals()
     whole = Distribution()
     for part in (journeys, *journeys.failures.values()):
@@ -81,9 +82,15 @@ def read_pipeline(record: PipelineRecord) -> PipelineStats:
         name=record.name,
         stages=read,
         queues=waiting,
-        pools={pool.name: _pool(pool) for pool in pools},
+        pools=executors,
         journeys=_quantiles(whole),
-        bottleneck=find_bottleneck(read, waiting, record.passes, _uptime()),
+        bottleneck=find_bottleneck(
+            read,
+            waiting | {pool.name: pool.backlog for pool in executors.values()},
+            record.passes,
+            _uptime(),
+            _computed(),
+        ),
     )
 
 
@@ -91,6 +98,7 @@ def _process() -> ProcessStats:
     return ProcessStats(
         pid=os.getpid(),
         uptime=_uptime(),
+        cpu_seconds=_computed(),
         memory_rss=_memory(),
         telemetry_errors=dict(_guard.ERRORS),
         telemetry_dropped=dict(_guard.LOST),
@@ -99,6 +107,10 @@ def _process() -> ProcessStats:
 
 def _uptime() -> float:
     return (clock() - REGISTRY.started) / NANOSECONDS
+
+
+def _computed() -> float:
+    return time.process_time() - REGISTRY.computed
 
 
 def _memory() -> int | None:
@@ -126,8 +138,9 @@ def _stage(record: StageRecord) -> StageStats:
     for (reason, _), number in totals.drops.items():
         dropped[reason] = dropped.get(reason, 0) + number
     seconds = {state: ns / NANOSECONDS for state, ns in reading.seconds.items()}
-    # Shares of the workers' whole time: idle time counts at the outermost stage only.
-    attended = max(reading.attended, sum(reading.seconds.values()))
+    # Shares of the workers' whole time: idle time counts at the outermost stage only,
+    # and what a worker did outside of all stages, or since it ended, is time too.
+    attended = max(reading.attended, sum(reading.seconds.values()), reading.lasting)
     return StageStats(
         name=record.name,
         count=count,

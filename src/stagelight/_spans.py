@@ -230,7 +230,8 @@ def describe(  # noqa: PLR0913, PLR0917 - as above
 ) -> None:
     """Say on a span how its call went."""
     span.set_attribute(_names.OUTCOME, outcome)
-    span.set_attribute(_names.THREAD_NAME, threading.current_thread().name)
+    thread = _names.encodable(threading.current_thread().name)
+    span.set_attribute(_names.THREAD_NAME, thread)
     if pause:
         span.set_attribute(_names.BLOCKED, pause / NANOSECONDS)
     identifier = _outcomes.event_id(slot.stage, event)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from time import perf_counter_ns as clock
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from opentelemetry import context as otel_context
-from opentelemetry import propagate, trace
+from opentelemetry import trace
 
 from stagelight._journey import (
     FAN_OUT,
     TASK_TURN,
     Journey,
-    TaskTurn,
     Turn,
     calm,
     current_turn,
@@ -26,10 +26,6 @@ from stagelight._journey import (
 from stagelight._slots import NO_SLOT, PENDING, Slot, Worker
 from stagelight._tracer import TRACER
 from stagelight._trail import light_journey, settle
-from stagelight._workers import this_worker
-
-if TYPE_CHECKING:
-    from stagelight._registry import PipelineRecord
 
 #: Fetched events that a worker remembers until a stage takes them (span link limit).
 _MAX_PENDING: Final = 128
@@ -144,39 +140,17 @@ def _handed_on(worker: Worker, here: object, item: object) -> tuple[Turn | None,
     if pending:
         turn = next((turn for turn in reversed(pending) if turn.key == known), None)
         exact = turn is not None
-        if turn is None and loop and worker.turn is None and pending[-1].within is here:
-            turn = pending[-1]
+        if turn is None and loop and worker.turn is None:
+            last = pending[-1:]  # a copy: a signal handler may take it
+            turn = last[0] if last and last[0].within is here else None
         if turn is not None:
-            pending.remove(turn)
+            with contextlib.suppress(ValueError):  # as in _claim
+                pending.remove(turn)
             if loop:
                 leave_turn(worker)
                 set_turn(worker, turn)
             return turn, exact
     return current_turn(worker, here), False
-
-
-def pack(journey: Journey) -> dict[str, str]:
-    """A journey's context as the propagators write it, for another process."""
-    carrier: dict[str, str] = {}
-    context = journey.ambient if journey.context is None else journey.context
-    if context:
-        propagate.inject(carrier, context=context)
-    return carrier
-
-
-def unpack(began: int, carrier: dict[str, str]) -> Journey:
-    """A journey that came from another process.
-
-    Args:
-        began: Clock at its begin.
-        carrier: What ``pack`` made.
-    """
-    if not carrier:
-        return Journey(began)
-    context = propagate.extract(carrier)
-    if trace.get_current_span(context).get_span_context().is_valid:
-        return Journey(began, context)
-    return Journey(began, None, context)
 
 
 def take(
@@ -235,15 +209,19 @@ def _claim(
         # whose identity another object has now.
         known = id(event)
         turn = next((turn for turn in reversed(pending) if turn.key == known), None)
+        try:
+            if turn is not None:
+                pending.remove(turn)
+            else:
+                turn = pending.pop()
+                turn.batch = links = pending[:]
+                pending.clear()
+        except (IndexError, ValueError):
+            turn = None  # a call of a signal handler or finalizer took it just now
         if turn is not None:
-            pending.remove(turn)
-        else:
-            turn = pending.pop()
-            turn.batch = links = pending[:]
-            pending.clear()
-        leave_turn(worker)
-        worker.turn = turn
-        return turn, links
+            leave_turn(worker)
+            worker.turn = turn
+            return turn, links
     recent = worker.recent.pop(id(event), None) if worker.recent else None
     if recent is not None:
         set_turn(worker, recent)
@@ -279,42 +257,3 @@ def leave_call(worker: Worker, call: object, turn: Turn | None) -> None:
         leave_turn(worker)
     elif inner is None and turn is not None and not in_loop():
         worker.turn = turn
-
-
-def begin_turn(
-    event: object, pipeline: PipelineRecord
-) -> tuple[Turn, tuple[Turn | None, list[Turn]]]:
-    """Begin an explicit turn, that of the event's own fetch where there was one.
-
-    Args:
-        event: The event.
-        pipeline: Where a journey that begins here is recorded.
-
-    Returns:
-        The turn, and what ``drop_turn`` restores.
-    """
-    worker = this_worker()
-    settle(worker)
-    known = id(event)
-    fetched_here = [one for one in reversed(worker.pending) if one.key == known]
-    turn = fetched_here[0] if fetched_here else worker.recent.pop(known, None)
-    if turn is None:
-        turn = TaskTurn(known, Journey(clock()), pipeline, "")
-        turn.ambient = trace.get_current_span().get_span_context().span_id
-    turn.within = enclosing(worker)
-    before = TASK_TURN.get() if in_loop() else worker.turn
-    rest = [one for one in worker.pending if one is not turn]
-    worker.pending = []
-    set_turn(worker, turn)
-    return turn, (None if before is turn else before, rest)
-
-
-def drop_turn(turn: Turn, before: tuple[Turn | None, list[Turn]]) -> None:
-    """Close an explicit turn, and go back to what was before."""
-    end_turn(turn)
-    worker = this_worker()
-    outer, worker.pending = before
-    if TASK_TURN.get() is turn:
-        TASK_TURN.set(outer)
-    elif worker.turn is turn:
-        worker.turn = outer

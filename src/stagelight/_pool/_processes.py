@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import trace
 
 from stagelight import _guard, _names, _outcomes, _sinks
+from stagelight._carrier import pack, unpack
 from stagelight._cells import NANOSECONDS
 from stagelight._journey import Journey, Turn, leave_turn
 from stagelight._pool import ON_CHILD
@@ -26,7 +27,7 @@ from stagelight._sinks import EventRecord
 from stagelight._slots import Slot
 from stagelight._spans import begin_span, close
 from stagelight._tracer import TRACER
-from stagelight._turns import carry, fetched, pack, unpack
+from stagelight._turns import carry, fetched
 from stagelight._twin import become_twin
 from stagelight._workers import this_worker
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import queue
+import threading
 import weakref
 from collections import deque
 from multiprocessing import queues
@@ -17,6 +18,7 @@ from typing import Any
 
 from stagelight import _guard, _names
 from stagelight._buffers import QueueRecord
+from stagelight._carrier import pack, unpack
 from stagelight._journey import Journey, Turn
 from stagelight._queue._flow import (
     Flow,
@@ -27,12 +29,21 @@ from stagelight._queue._flow import (
 )
 from stagelight._queue._mirror import FifoMirror
 from stagelight._registry import REGISTRY
-from stagelight._turns import carry, fetched, pack, unpack
+from stagelight._turns import carry, fetched
 from stagelight._twin import become_twin
 from stagelight._workers import this_worker
 
 #: ``maxsize`` that multiprocessing puts in for "no bound" is at least this.
 _UNBOUNDED = 2**15 - 1
+
+
+class _Arrived(threading.local):
+    """How many envelopes this thread has opened."""
+
+    number = 0
+
+
+_ARRIVED = _Arrived()
 
 
 class Envelope:
@@ -77,6 +88,7 @@ def open_envelope(  # noqa: PLR0913, PLR0917 - the wire format
         name: Name of the queue.
     """
     try:
+        _ARRIVED.number += 1
         record = _record(pipeline, name)
         wait = max(clock() - enqueued, 0)
         with record.lock:
@@ -234,7 +246,7 @@ def _get_hook(kind: Any) -> Any:
         timeout: float | None = None,
     ) -> Any:
         worker = this_worker()
-        before = worker.pending[-1] if worker.pending else None
+        before = _ARRIVED.number
         if block:
             begin_wait_for_event(worker)
         try:
@@ -242,7 +254,7 @@ def _get_hook(kind: Any) -> Any:
         finally:
             if block:
                 end_wait_for_event(worker)
-        if not worker.pending or worker.pending[-1] is before:
+        if _ARRIVED.number == before:
             _bare(item, self.__stagelight__.record)
         return item
 

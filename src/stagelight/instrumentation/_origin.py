@@ -49,6 +49,11 @@ def add_program(folder: str) -> None:
         _KNOWN.clear()
 
 
+def programs() -> tuple[str, ...]:
+    """Folders of installed packages that count as the application."""
+    return tuple(_PROGRAM)
+
+
 def is_application(filename: str) -> bool:
     """Whether a source file belongs to the application.
 
