@@ -18,24 +18,29 @@ def wrapper({parameters}):
     if _alert or _worker.slot.since:
         _quiet = _worker.quiet
         _start = _clock()
-        if (
-            _alert == 1
-            and _tracer.due > _start
-            and not _worker.slot.since
+        _turn = _trail = None
+        if not _worker.slot.since and _alert < 4 and _tracer.running() is None and (
+            (_turn := _claim(_slot, _worker, {event}, _start)) is not None
+            if _alert & 2
+            else _tracer.due > _start
             and _quiet is not None
             and (_worker.turn is None or _stale(_worker, {event}))
-            and _tracer.running() is None
             and not _current()
         ):
-            _trail = _worker.trail
-            if _trail is not None and (
-                _trail[2] != _id({event}) or not _goes_on(_trail, _slot, {event})
-            ):
-                _trail = _worker.trail = _worker.journey = None
+            if _turn is None:
+                _trail = _worker.trail
+                if _trail is not None and (
+                    _trail[2] != _id({event}) or not _goes_on(_trail, _slot, {event})
+                ):
+                    _trail = _worker.trail = _worker.journey = None
             _worker.slot = _slot
             _slot.since = _start
-            _quiet.slot = _slot
-            _token = _set(_quiet)
+            _slot.turn = _turn
+            if _alert & 1:
+                _quiet.slot = _slot
+                _token = _set(_quiet)
+            else:
+                _token = None
             try:
                 _result = {target}({arguments})
                 _end = _clock()
@@ -45,13 +50,23 @@ def wrapper({parameters}):
                 except _RecursionError:
                     pass
                 raise
-            _reset(_token)
-            if _worker.special or _refs(_quiet) != 3 or _quiet.span is not None or (
-                _end - _start > _slot.slow
-            ):
+            if _token is not None:
+                _reset(_token)
+                if _refs(_quiet) != 3 or _quiet.span is not None or (
+                    _end - _start > _slot.slow
+                ):
+                    _worker.special = True
+            if _worker.special:
                 try:
                     _light_finish(
-                        _slot, _worker, _trail, _quiet, _start, _end, {event}, _result
+                        _slot,
+                        _worker,
+                        _trail,
+                        None if _token is None else _quiet,
+                        _start,
+                        _end,
+                        {event},
+                        _result,
                     )
                 except _RecursionError:
                     pass
@@ -60,7 +75,16 @@ def wrapper({parameters}):
             if _end >= _slot.roll:
                 _slot.turn_over(_end)
             _slot.add(_end - _start)
-            _worker.trail = (_trail, _slot, _id(_result), None, _start, _end)
+            if _turn is None:
+                _worker.trail = (_trail, _slot, _id(_result), None, _start, _end)
+            else:
+                _slot.turn = None
+                _turn.ended = _end
+                _turn.slot = _slot
+                _turn.outcome = "success"
+                _turn.key = _id(_result)
+                if _token is not None:
+                    _remember(_turn.journey, _slot.stage, _start, _end)
             return _result
         _frame = _enter(_slot, _worker, {event})
         _worker.slot = _slot

@@ -16,13 +16,14 @@ from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stagelight._bodies import BODIES, OLD_COROUTINE
+from stagelight._deferred import remember
 from stagelight._frames import enter, fail, finish
 from stagelight._items import begin_items, first_step, step
 from stagelight._light import light_fail, light_finish
 from stagelight._outcomes import CODE_FILE
 from stagelight._runs import drive
 from stagelight._tracer import TRACER
-from stagelight._trail import CURRENT, goes_on, references, stale
+from stagelight._trail import CURRENT, claim, goes_on, references, stale
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,6 +93,8 @@ def compile_wrapper(
         "_reset": CURRENT.reset,
         "_refs": references,
         "_stale": stale,
+        "_claim": claim,
+        "_remember": remember,
         "_goes_on": goes_on,
         "_light_finish": light_finish,
         "_light_fail": light_fail,

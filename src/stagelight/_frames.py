@@ -200,7 +200,7 @@ def fail(  # noqa: PLR0913, PLR0917 - one call from the wrapper, no object built
             slot.turn_over(end)
         outcome, error_type = _outcomes.classify(stage, error)
         part = slot.failure(outcome, error_type)
-        turn = frame.turn if frame is not None else None
+        turn = slot.turn if frame is None else frame.turn
         nested = frame is not None and frame.nested
         if frame is not None and turn is not None and frame.fresh:
             end_call(turn, slot, end, outcome)

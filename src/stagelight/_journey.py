@@ -52,18 +52,18 @@ class Journey:
         root: Its creation context's deferred span, where it is quiet.
         done: Finished stages, held in case that a later one fails.
         rescued: Whether it is exported although it is quiet.
+        held: Whether its light steps so far were handed over to ``done``.
     """
 
-    __slots__ = (
-        "ambient",
-        "began",
-        "context",
-        "done",
-        "forwards",
-        "quiet",
-        "rescued",
-        "root",
-    )
+    # Defaults of the class cost nothing, and most of it never changes.
+    context: Context | None = None
+    ambient: Context | None = None
+    forwards = 0
+    quiet = False
+    root: Deferred | None = None
+    done: list[Done] | None = None
+    rescued = False
+    held = False
 
     def __init__(
         self,
@@ -72,13 +72,10 @@ class Journey:
         ambient: Context | None = None,
     ) -> None:
         self.began = began
-        self.context = context
-        self.ambient = ambient
-        self.forwards = 0
-        self.quiet = False
-        self.root: Deferred | None = None
-        self.done: list[Done] | None = None
-        self.rescued = False
+        if context is not None:
+            self.context = context
+        if ambient is not None:
+            self.ambient = ambient
 
 
 class Turn:
@@ -86,7 +83,7 @@ class Turn:
 
     Attributes:
         key: ``id()`` of the fetched event, or of the last stage's result.
-        journey: The journey the event is on.
+        origin: The journey the event is on, or only the clock at its begin.
         pipeline: Where the journey's duration is recorded.
         queue: Name of the queue it came from, or None where it started here.
         wait: Nanoseconds that it waited there.
@@ -115,12 +112,30 @@ class Turn:
     seen: tuple[StageRecord, ...] = ()
 
     def __init__(
-        self, key: int, journey: Journey, pipeline: PipelineRecord, queue: str | None
+        self,
+        key: int,
+        origin: Journey | int,
+        pipeline: PipelineRecord,
+        queue: str | None,
     ) -> None:
         self.key = key
-        self.journey = journey
+        self.origin = origin
         self.pipeline = pipeline
         self.queue = queue
+
+    @property
+    def journey(self) -> Journey:
+        """The journey the event is on, made where nothing needed it before."""
+        origin = self.origin
+        if isinstance(origin, int):
+            origin = self.origin = Journey(origin)
+        return origin
+
+    @property
+    def began(self) -> int:
+        """Clock at the begin of the journey."""
+        origin = self.origin
+        return origin if isinstance(origin, int) else origin.began
 
 
 class TaskTurn(Turn):
@@ -137,16 +152,22 @@ class TaskTurn(Turn):
 TASK_TURN: Final[ContextVar[Turn | None]] = ContextVar("stagelight_turn", default=None)
 
 
-def end_turn(turn: Turn) -> None:
-    """Close a turn: an event that was not handed on has left the pipeline."""
+def end_turn(turn: Turn, worker: Worker | None = None) -> None:
+    """Close a turn: an event that was not handed on has left the pipeline.
+
+    Args:
+        turn: The turn.
+        worker: The thread whose it was, which may be ending; by default this one.
+    """
     if turn.ended and not turn.forwarded and turn.queue is not None:
         turn.forwarded = True
-        slot = turn.pipeline.journeys.slot()
+        journeys = turn.pipeline.journeys
+        slot = journeys.slot() if worker is None else journeys.slot_of(worker)
         plain = turn.outcome == _names.SUCCESS
         part = slot if plain else slot.failure(turn.outcome, "")
-        part.record(turn.ended - turn.journey.began)
+        part.record(turn.ended - turn.began)
         for one in turn.batch:
-            part.record(turn.ended - one.journey.began)
+            part.record(turn.ended - one.began)
 
 
 def in_loop() -> bool:
@@ -189,7 +210,7 @@ def leave_turn(worker: Worker) -> None:
     turn = worker.turn
     if turn is not None:
         worker.turn = None
-        end_turn(turn)
+        end_turn(turn, worker)
 
 
 def calm(worker: Worker) -> None:

@@ -92,13 +92,27 @@ class SlotRecord:
         try:
             return self.local.slot  # type: ignore[no-any-return]
         except AttributeError:
-            worker = this_worker()
-            slot = Slot(self, worker)  # type: ignore[arg-type]
-            worker.slots.append(slot)
-            with self.lock:
-                self.slots.append(slot)
-            self.local.slot = slot
+            slot = self.local.slot = self._add(this_worker())
             return slot
+
+    def slot_of(self, worker: Worker) -> Slot:
+        """A thread's slot, which may be ending: nothing is local to it any more.
+
+        Args:
+            worker: This thread.
+        """
+        try:
+            return self.local.slot  # type: ignore[no-any-return]
+        except AttributeError:
+            mine = [slot for slot in worker.slots if slot.stage is self]
+            return mine[0] if mine else self._add(worker)
+
+    def _add(self, worker: Worker) -> Slot:
+        slot = Slot(self, worker)  # type: ignore[arg-type]
+        worker.slots.append(slot)
+        with self.lock:
+            self.slots.append(slot)
+        return slot
 
     def fold(self, slot: Slot) -> None:
         """Move an ended thread's slot into the retired totals."""

@@ -53,6 +53,7 @@ class Slot(Totals):
         since: Clock at the start of the open call, 0 while there is none.
         depth: Further open calls of the same stage in this thread (recursion).
         open: Coroutine calls begun here and not ended: key -> start.
+        turn: The fetched event that an open light call is about.
         slow: Nanoseconds from which on a call is slower than its like.
     """
 
@@ -66,6 +67,7 @@ class Slot(Totals):
         "since",
         "slow",
         "stage",
+        "turn",
         "turned",
         "worker",
     )
@@ -78,6 +80,7 @@ class Slot(Totals):
         self.depth = 0
         self.open: dict[object, int] = {}
         self.roll = 0
+        self.turn: Turn | None = None
         self.turned = 0
         self.slow = NEVER
         self.before: tuple[int, Distribution | None] = (0, None)

@@ -19,9 +19,11 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace.propagation import _SPAN_KEY
 
-from stagelight import _guard
+from stagelight import _guard, _names
+from stagelight._cells import NANOSECONDS
 from stagelight._deferred import Deferred, remember, stage_attributes
-from stagelight._journey import FAN_OUT, Journey, Turn, open_journey
+from stagelight._journey import FAN_OUT, Journey, Turn, leave_turn, open_journey
+from stagelight._tracer import TRACER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,17 +121,22 @@ def promise(slot: Slot, worker: Worker, began: int) -> Deferred:
         began: Clock at its start.
     """
     stage = slot.stage
-    journey = light_journey(worker, began)
+    turn = slot.turn
+    journey = light_journey(worker, began) if turn is None else turn.journey
     if journey.context is None:
         open_journey(journey, stage.pipeline.name)
     above = trace.get_current_span(journey.context).get_span_context()
+    attributes = stage_attributes(stage)
+    if turn is not None:
+        attributes[_names.QUEUE] = turn.queue
+        attributes[_names.QUEUE_WAIT] = turn.wait / NANOSECONDS
     return Deferred(
         stage.span_name,
         above.trace_id,
         began=began,
         parent=above,
         journey=journey,
-        attributes=stage_attributes(stage),
+        attributes=attributes,
     )
 
 
@@ -172,6 +179,46 @@ def goes_on(trail: Trail, slot: Slot, event: object) -> bool:
     return True
 
 
+def claim(slot: Slot, worker: Worker, event: object, now: int) -> Turn | None:
+    """The fetched event that a light call is about, or None for the full path.
+
+    Args:
+        slot: Slot of the stage, outermost in its thread, which runs no event loop.
+        worker: Its thread.
+        event: The argument of the call.
+        now: The clock.
+    """
+    pending = worker.pending
+    turn = pending[0] if pending else worker.turn
+    if (
+        turn is None
+        or turn.within is not None
+        or not turn.queue
+        or turn.calls >= FAN_OUT
+        or (pending and (len(pending) > 1 or turn.key != id(event)))
+    ):
+        return None
+    if TRACER.on:
+        if worker.quiet is None or CURRENT.get():
+            return None
+        journey = turn.journey
+        if not journey.quiet:
+            if journey.context is not None or TRACER.due <= now:
+                return None
+            journey.quiet = True
+    if pending:
+        pending.clear()
+        leave_turn(worker)
+        worker.turn = turn
+    turn.calls += 1
+    if turn.queue not in slot.stage.inputs:
+        slot.stage.inputs.add(turn.queue)
+    if turn.idle or worker.idle:
+        slot.idle += turn.idle + worker.idle
+        turn.idle = worker.idle = 0
+    return turn
+
+
 def stale(worker: Worker, event: object) -> bool:
     """Whether a thread's turn is that of a source whose event was another one.
 
@@ -197,7 +244,8 @@ def settle(worker: Worker) -> None:
         journey = Journey(done[0][4], None, _NOWHERE)
         journey.quiet = True
     worker.trail = worker.journey = None
-    for _, slot, _, span, began, ended in done:
+    # Steps that were handed over with an event are there already.
+    for _, slot, _, span, began, ended in done[-1:] if journey.held else done:
         remember(journey, slot.stage, began, ended, span)
     last = done[-1]
     turn = Turn(last[2], journey, last[1].stage.pipeline, None)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
+from stagelight._deferred import remember
 from stagelight._journey import (
     FAN_OUT,
     TASK_TURN,
@@ -23,9 +24,9 @@ from stagelight._journey import (
     leave_turn,
     set_turn,
 )
-from stagelight._slots import NO_SLOT, PENDING, Slot, Worker
+from stagelight._slots import NO_SLOT, PENDING, TRACING, Slot, Worker
 from stagelight._tracer import TRACER
-from stagelight._trail import light_journey, settle
+from stagelight._trail import CURRENT, light_journey, settle, steps
 
 #: Fetched events that a worker remembers until a stage takes them (span link limit).
 _MAX_PENDING: Final = 128
@@ -36,14 +37,16 @@ def fetched(worker: Worker, turn: Turn) -> None:
 
     On an event loop's thread it is the running task's alone.
     """
-    if in_loop():
+    if TRACER.running() is not None:
         fetched_by_task(worker, turn)
         return
-    if worker.trail is not None:
-        settle(worker)
-    leave_turn(worker)
-    turn.within = enclosing(worker)
-    if TRACER.on:
+    if worker.slot.since or worker.run is not None:
+        turn.within = enclosing(worker)
+    elif worker.trail is not None:
+        worker.trail = worker.journey = None
+    if worker.turn is not None:
+        leave_turn(worker)
+    if TRACER.on and CURRENT.get():
         turn.ambient = trace.get_current_span().get_span_context().span_id
     worker.pending.append(turn)
     if len(worker.pending) > _MAX_PENDING:
@@ -67,6 +70,41 @@ def fetched_by_task(worker: Worker, turn: Turn) -> None:
     worker.recent[turn.key] = turn
     if len(worker.recent) > _MAX_PENDING:
         del worker.recent[next(iter(worker.recent))]
+
+
+def origin(worker: Worker, item: object, to: str, now: int) -> Journey | int:
+    """The journey that an event handed on continues, or ``now`` where it begins here.
+
+    Args:
+        worker: The thread that puts or submits.
+        item: The event; only its identity is looked at.
+        to: Name of the queue or pool.
+        now: The clock.
+    """
+    slot = worker.slot
+    if (
+        slot.since
+        or worker.alert > TRACING
+        or worker.turn is not None
+        or worker.recent
+        or TRACER.running() is not None
+        or (TRACER.on and CURRENT.get())
+        or (slot is not NO_SLOT and to not in slot.stage.outputs)
+    ):
+        return carry(worker, item, to)
+    trail = worker.trail
+    if trail is None:
+        return now
+    journey = worker.journey
+    if journey is None:
+        journey = light_journey(worker, now)
+        for _, earlier, _, span, began, ended in steps(trail):
+            remember(journey, earlier.stage, began, ended, span)
+        journey.held = True
+    elif journey.forwards >= FAN_OUT or (journey.forwards and trail[2] != id(item)):
+        return now  # an event of a source was handed on: this is another one
+    journey.forwards += 1
+    return journey
 
 
 def carry(worker: Worker, item: object, to: str) -> Journey:

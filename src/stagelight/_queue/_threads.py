@@ -12,6 +12,8 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from stagelight import _guard, _names
+from stagelight._guard import PENDING
+from stagelight._queue._fast import plain_hooks
 from stagelight._queue._flow import (
     Flow,
     begin_wait_for_event,
@@ -26,6 +28,7 @@ from stagelight._workers import this_worker
 if TYPE_CHECKING:
     from stagelight._buffers import QueueRecord
 
+_PLAIN = (queue.Queue._put, queue.Queue._get, queue.Queue._qsize)  # noqa: SLF001
 _SHUT_DOWN: type[BaseException] = getattr(queue, "ShutDown", queue.Full)
 
 
@@ -47,16 +50,18 @@ def observe(target: queue.Queue[Any], record: QueueRecord) -> None:
 
 
 def _hooks(kind: Any) -> dict[str, Any]:
+    inner = (kind._put, kind._get, kind._qsize)  # noqa: SLF001
     plain = kind.put is queue.Queue.put
-    hooks = {**_inner_hooks(kind), "put": (_plain_put if plain else _own_put)(kind)}
+    hooks = {
+        **(plain_hooks() if inner == _PLAIN else _inner_hooks(*inner)),
+        "put": (_plain_put if plain else _own_put)(kind),
+    }
     if hasattr(kind, "shutdown"):
         hooks["shutdown"] = shutdown_hook(kind)
     return hooks
 
 
-def _inner_hooks(kind: Any) -> dict[str, Any]:
-    inner_put, inner_get, inner_size = kind._put, kind._get, kind._qsize  # noqa: SLF001
-
+def _inner_hooks(inner_put: Any, inner_get: Any, inner_size: Any) -> dict[str, Any]:
     def _put(self: Any, item: Any) -> None:
         inner_put(self, item)
         self.__stagelight__.put(item, inner_size(self))
@@ -88,8 +93,9 @@ def _plain_put(kind: Any) -> Any:
             _refused(self.__stagelight__, error)
             raise
         finally:
-            if self.__stagelight__.news or _guard.PENDING:
-                self.__stagelight__.speak()
+            flow = self.__stagelight__
+            if flow.news or PENDING:
+                flow.speak()
 
     return put
 
