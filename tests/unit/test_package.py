@@ -56,6 +56,7 @@ LAYERS = [
             "_snapshot",
             "_register",
             "_known",
+            "_aside",
             "_automatic",
             "_retry",
             "_twin",
