@@ -11,8 +11,10 @@ from stagelight import _names
 if TYPE_CHECKING:
     from stagelight._records import StageRecord
 
-#: File name of every compiled wrapper, by which a traceback shows observed calls.
-CODE_FILE: Final = "<stagelight>"
+#: File name of every compiled wrapper, by which a traceback shows observed calls. The
+#: words behind it make ``warnings`` and ``logging`` pass over such frames where the
+#: program counts its callers by ``stacklevel``.
+CODE_FILE: Final = "<stagelight, skipped as importlib._bootstrap is>"
 _MAX_ID: Final = 256
 _MAX_MESSAGE: Final = 16_384
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from opentelemetry import _logs as otel_logs
 from opentelemetry import metrics, trace
 
-from stagelight import _guard, _lifecycle, _logs, _metrics, _rescue
+from stagelight import _guard, _lifecycle, _logs, _metrics
 from stagelight._environment import check_environment
 from stagelight._errors import ConfigurationError
 from stagelight._flushing import flush_now
@@ -132,6 +132,8 @@ def adopt(
     PROVIDERS.logger = logger_provider or otel_logs.get_logger_provider()
     PROVIDERS.closed = False
     TRACER.configure(tracer_provider, journeys_per_second)
+    from stagelight import _rescue  # loads the SDK
+
     _rescue.install(rescues_per_second)
     _metrics.attach(meter_provider)
     _metrics.install_seam(PROVIDERS.meter)

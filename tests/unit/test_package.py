@@ -16,7 +16,10 @@ ROOT = Path(stagelight.__file__).parent
 #: the order of this table holds too, so that there is no cycle.
 LAYERS = [
     # L0 words
-    *[(0, name) for name in ("_version", "_names", "_errors", "_model", "_config")],
+    *[
+        (0, name)
+        for name in ("_version", "_names", "_errors", "_model", "_patterns", "_config")
+    ],
     # L1 record
     *[
         (1, name)
@@ -56,6 +59,7 @@ LAYERS = [
             "_snapshot",
             "_register",
             "_known",
+            "_aside",
             "_automatic",
             "_retry",
             "_twin",

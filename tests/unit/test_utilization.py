@@ -34,7 +34,7 @@ def test_time_before_the_first_call_does_not_count(pipeline, clock):
         return event
 
     clock.advance(100)
-    late("one")
+    run(lambda: late("one"))
     clock.advance(1)
     assert pipeline.stats()["stages"]["late"]["utilization"] == 0.75
 

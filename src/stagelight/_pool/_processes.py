@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import trace
 
 from stagelight import _guard, _names, _outcomes, _sinks
+from stagelight._aside import step_aside
 from stagelight._carrier import pack, unpack
 from stagelight._cells import NANOSECONDS
 from stagelight._journey import Journey, Turn, leave_turn
@@ -113,9 +114,10 @@ def _hooks(kind: Any) -> dict[str, Any]:
         )
         try:
             future: Future[Any] = outer_submit(self, run_task, ticket, fn, args, kwargs)
-        except BaseException:
+        except BaseException as error:
             del _TIMINGS[key]
             backlog.refuse(number)
+            step_aside(error)
             raise
         task = _Task(backlog, number, key, journey, make_stage, args)
         future.add_done_callback(task.done)
@@ -272,6 +274,7 @@ def run_task(
         result = function(*args, **kwargs)
     except BaseException as error:
         problem = error
+        step_aside(error)
         raise
     finally:
         end = clock()

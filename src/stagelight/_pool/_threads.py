@@ -11,6 +11,7 @@ from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any
 
 from stagelight import _guard, _names
+from stagelight._aside import step_aside
 from stagelight._automatic import plain
 from stagelight._call import MARK, compile_wrapper
 from stagelight._journey import Journey, Turn, leave_turn
@@ -150,8 +151,9 @@ def _hooks(kind: Any) -> dict[str, Any]:
             future: Future[Any] = outer_submit(
                 self, _run, backlog, number, journey, target, args, kwargs
             )
-        except BaseException:
+        except BaseException as error:
             backlog.refuse(number)
+            step_aside(error)
             raise
         finally:
             backlog.submitting.pop(number, None)
@@ -200,6 +202,9 @@ def _run(  # noqa: PLR0913, PLR0917 - runs as the executor's task
         _guard.caught("task", error)
     try:
         return target(*args, **kwargs)
+    except BaseException as error:
+        step_aside(error)
+        raise
     finally:
         try:
             backlog.end()

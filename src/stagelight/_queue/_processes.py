@@ -17,6 +17,7 @@ from time import perf_counter_ns as clock
 from typing import Any
 
 from stagelight import _guard, _names
+from stagelight._aside import step_aside
 from stagelight._buffers import QueueRecord
 from stagelight._carrier import pack, unpack
 from stagelight._journey import Journey, Turn
@@ -193,11 +194,14 @@ def _plain_put(kind: Any) -> Any:
         flow = self.__stagelight__
         sealed = _seal(obj, flow.record)
         try:
+            full = False
             try:
                 outer_put(self, sealed, block=False)
             except queue.Full:
                 if not block:
                     raise
+                full = True
+            if full:  # outside of ``except``: else it were the next one's context
                 flow.now_full()
                 flow.speak()
                 worker = this_worker()
@@ -207,8 +211,10 @@ def _plain_put(kind: Any) -> Any:
                 finally:
                     end_wait_for_room(flow, worker)
             flow.count(_size(self))
-        except queue.Full:
-            flow.refused(_names.QUEUE_FULL)
+        except BaseException as error:
+            if isinstance(error, queue.Full):
+                flow.refused(_names.QUEUE_FULL)
+            step_aside(error)
             raise
         finally:
             if flow.news:
@@ -226,8 +232,10 @@ def _own_put(kind: Any) -> Any:
         try:
             result = outer_put(self, *arguments, **named)
             flow.count(_size(self))
-        except queue.Full:
-            flow.refused(_names.QUEUE_FULL)
+        except BaseException as error:
+            if isinstance(error, queue.Full):
+                flow.refused(_names.QUEUE_FULL)
+            step_aside(error)
             raise
         finally:
             if flow.news:

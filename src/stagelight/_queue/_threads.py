@@ -12,6 +12,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from stagelight import _guard, _names
+from stagelight._aside import step_aside
 from stagelight._guard import PENDING
 from stagelight._queue._fast import plain_hooks
 from stagelight._queue._flow import (
@@ -89,8 +90,9 @@ def _plain_put(kind: Any) -> Any:
     ) -> None:
         try:
             outer(self, item, block, timeout)
-        except (queue.Full, _SHUT_DOWN) as error:
+        except BaseException as error:
             _refused(self.__stagelight__, error)
+            step_aside(error)
             raise
         finally:
             flow = self.__stagelight__
@@ -106,8 +108,9 @@ def _own_put(kind: Any) -> Any:
     def put(self: Any, *arguments: Any, **named: Any) -> Any:
         try:
             return outer(self, *arguments, **named)
-        except (queue.Full, _SHUT_DOWN) as error:
+        except BaseException as error:
             _refused(self.__stagelight__, error)
+            step_aside(error)
             raise
         finally:
             if self.__stagelight__.news or _guard.PENDING:
@@ -117,8 +120,10 @@ def _own_put(kind: Any) -> Any:
 
 
 def _refused(flow: Flow, error: BaseException) -> None:
-    full = isinstance(error, queue.Full)
-    flow.refused(_names.QUEUE_FULL if full else _names.QUEUE_CLOSED)
+    if isinstance(error, queue.Full):
+        flow.refused(_names.QUEUE_FULL)
+    elif isinstance(error, _SHUT_DOWN):
+        flow.refused(_names.QUEUE_CLOSED)
 
 
 def shutdown_hook(kind: Any) -> Any:

@@ -128,6 +128,7 @@ def _export(settings: Settings, service: str | None, *, exporting: bool) -> None
         _setup.configure(
             service_name=service,
             journeys_per_second=settings.journeys_per_second,
+            rescues_per_second=settings.rescues_per_second,
             json_logs=settings.json_logs,
             event_id=settings.event_id,
         )

@@ -11,7 +11,7 @@ from stagelight import _guard
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from stagelight._config import Pattern
+    from stagelight._patterns import Pattern
 
 _MAIN: Final = "__main__"
 #: The main module's name in a child that multiprocessing has spawned.

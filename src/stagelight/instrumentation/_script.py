@@ -18,7 +18,7 @@ from stagelight.instrumentation import _matching, _targets
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stagelight._config import Pattern
+    from stagelight._patterns import Pattern
 
 #: The decorator's name; only the compiled main script asks for it.
 _NAME: Final = "__stagelight_declared__"
