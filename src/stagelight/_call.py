@@ -21,9 +21,10 @@ from stagelight._frames import enter, fail, finish
 from stagelight._items import begin_items, first_step, step
 from stagelight._light import light_fail, light_finish
 from stagelight._outcomes import CODE_FILE
+from stagelight._quiet import CURRENT, references
 from stagelight._runs import drive
 from stagelight._tracer import TRACER
-from stagelight._trail import CURRENT, claim, goes_on, references, stale
+from stagelight._trail import claim, goes_on, stale
 
 if TYPE_CHECKING:
     from collections.abc import Callable

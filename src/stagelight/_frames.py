@@ -14,11 +14,11 @@ from opentelemetry import context as otel_context
 
 from stagelight import _guard, _names, _outcomes, _sinks
 from stagelight._cells import NANOSECONDS
+from stagelight._quiet import POSSIBLE, Quiet
 from stagelight._sinks import EventRecord
 from stagelight._slots import NO_SLOT, Slot, Worker
 from stagelight._spans import Traced, begin_span, close
 from stagelight._tracer import TRACER
-from stagelight._trail import POSSIBLE, Quiet
 from stagelight._turns import leave_call, take
 
 if TYPE_CHECKING:

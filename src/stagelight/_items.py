@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from stagelight import _guard, _names, _outcomes
 from stagelight._journey import Journey, Turn, open_journey, set_turn
 from stagelight._runs import Run, begin_run
-from stagelight._spans import Traced, begin_span
+from stagelight._spans import Promised, Traced, begin_span
 from stagelight._tracer import TRACER
 
 if TYPE_CHECKING:
@@ -119,6 +119,8 @@ class Items:
                 run.failed(error, clock() - self._start, self._traced or whole)
                 whole = None
         run.slot.ends[outcome] = run.slot.ends.get(outcome, 0) + 1
+        if isinstance(whole, Promised) and whole.keep(0, outcome):
+            return
         if whole is not None and whole.span.is_recording():
             whole.span.set_attribute(_names.OUTCOME, outcome)
             whole.span.end()

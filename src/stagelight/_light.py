@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from stagelight import _guard, _names, _outcomes
 from stagelight._deferred import RESCUERS, remember, rescue
 from stagelight._frames import end_call, fail, finish
+from stagelight._quiet import CURRENT, UNSHARED, Quiet, references
 from stagelight._spans import describe
 from stagelight._tracer import TRACER
-from stagelight._trail import CURRENT, UNSHARED, Quiet, references, settle
+from stagelight._trail import settle
 
 if TYPE_CHECKING:
     from contextvars import Token

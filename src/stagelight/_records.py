@@ -170,13 +170,14 @@ class StageRecord(SlotRecord):
 
     def slot(self) -> Slot:
         """This thread's slot, made on its first use."""
-        new = not hasattr(self.local, "slot")
-        slot = super().slot()
-        if new:
+        try:
+            return self.local.slot  # type: ignore[no-any-return]
+        except AttributeError:
+            slot = super().slot()
             self.began = self.began or clock()
             for tell in ON_SLOT:
                 tell()
-        return slot
+            return slot
 
     @property
     def dormant(self) -> bool:

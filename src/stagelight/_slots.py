@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from stagelight._deferred import Deferred
     from stagelight._frames import Frame
     from stagelight._journey import Journey, Turn
+    from stagelight._quiet import Quiet
     from stagelight._records import StageRecord
     from stagelight._runs import Run
-    from stagelight._trail import Quiet
 
 #: Nanoseconds between two looks of a slot at its buffer: at the rate of the last
 #: period that would be one batch.

@@ -38,6 +38,7 @@ LAYERS = [
             "_tracer",
             "_journey",
             "_outcomes",
+            "_quiet",
             "_spans",
             "_trail",
             "_turns",
