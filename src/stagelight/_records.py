@@ -225,7 +225,8 @@ class StageRecord(SlotRecord):
             starts = []
             for slot in self.slots:
                 begun = list(slot.open.values())
-                if slot.since and self.kind in {"call", "generator"}:
+                first = self.kind == "coroutine" and slot.worker.run is None
+                if slot.since and (first or self.kind in {"call", "generator"}):
                     begun.append(slot.since)
                     reading.active += slot.depth
                 starts += begun

@@ -6,7 +6,6 @@ is the sum of its steps. A coroutine is one sample, a generator one sample per i
 
 from __future__ import annotations
 
-import types
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +13,12 @@ from opentelemetry import context as otel_context
 
 from stagelight import _guard, _names, _outcomes, _sinks
 from stagelight._frames import announce_failure, end_call
+from stagelight._journey import TASK_TURN
 from stagelight._spans import Traced, begin_span, close
 from stagelight._tracer import TRACER
 from stagelight._turns import take
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Generator
-
     from stagelight._frames import Frame
     from stagelight._journey import Turn
     from stagelight._records import StageRecord
@@ -82,6 +80,31 @@ class Run:
         self.is_source = items and self.fresh and queue is None
         if TRACER.on and not self.is_source:
             self.traced = begin_span(slot, self.turn, links, nested=not self.fresh)
+
+    @classmethod
+    def begun(cls, slot: Slot, worker: Worker, start: int, event: Any) -> Run:
+        """The run of a coroutine whose first step was taken on the short path.
+
+        Args:
+            slot: Slot of its stage.
+            worker: Its thread, outermost in which that step ran.
+            start: Clock at its start.
+            event: Its event.
+        """
+        run = cls.__new__(cls)
+        run.stage, run.event = slot.stage, event
+        run.slot, run.worker, run.start = slot, worker, start
+        run.blocked, run.attempts = worker.pause, worker.attempts
+        run.dropped, run.turn, run.traced = worker.dropped, None, None
+        run.fresh, run.is_source, run._step = True, False, 0  # noqa: SLF001
+        for turn in (TASK_TURN.get(), *worker.pending):
+            if turn is not None and turn.within is slot:
+                turn.within = run
+        slot.apart -= clock() - start - worker.away
+        slot.since = worker.away = worker.pause = worker.attempts = 0
+        worker.special = False
+        worker.dropped = None
+        return run
 
     def resume(self) -> None:
         """Begin a step: this thread works on this run now."""
@@ -218,75 +241,3 @@ def begin_run(stage: StageRecord, event: Any, *, items: bool = False) -> Run | N
     except Exception as error:  # noqa: BLE001 - never into the pipeline
         _guard.caught("begin", error)
         return None
-
-
-class Call:
-    """A coroutine's whole call: one sample, its span current from start to end."""
-
-    __slots__ = ("_opened", "run")
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        self._opened = run.slot.open
-        self._opened[self] = run.start
-        if run.traced is not None:
-            run.traced.activate()
-
-    def finish(self, error: BaseException | None) -> None:
-        """End the call."""
-        run = self.run
-        self._opened.pop(self, None)
-        run.suspend()
-        try:
-            took = clock() - run.start
-            if error is None:
-                run.sample(took, traced=run.traced)
-            else:
-                run.failed(error, took, run.traced)
-        except Exception as problem:  # noqa: BLE001 - never into the pipeline
-            _guard.caught("coroutine", problem)
-
-
-@types.coroutine
-def drive(
-    stage: StageRecord,
-    coroutine: Coroutine[Any, Any, Any],
-    event: Any,
-) -> Generator[Any, Any, Any]:
-    """Run a coroutine step by step, as ``await`` would, and record it.
-
-    Args:
-        stage: Where it is recorded.
-        coroutine: The user's coroutine, not yet started.
-        event: Its event.
-    """
-    run = begin_run(stage, event)
-    if run is None:
-        # As this is a coroutine too.
-        return (yield from coroutine)
-    call = Call(run)
-    value: Any = None
-    thrown: BaseException | None = None
-    while True:
-        run.resume()
-        try:
-            if thrown is None:
-                waited = coroutine.send(value)
-            else:
-                waited = coroutine.throw(thrown)
-        except StopIteration as stop:
-            call.finish(None)
-            return stop.value
-        except BaseException as error:
-            call.finish(error)
-            raise
-        finally:
-            # What was thrown in holds this frame: keep no cycle.
-            value = thrown = None
-        run.suspend()
-        try:
-            value = yield waited
-        except BaseException as problem:  # noqa: BLE001 - handed into the coroutine
-            thrown = problem
-        finally:
-            waited = None

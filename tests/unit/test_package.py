@@ -47,6 +47,7 @@ LAYERS = [
             "_frames",
             "_light",
             "_runs",
+            "_driving",
             "_items",
             "_bodies",
             "_call",
