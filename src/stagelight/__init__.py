@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any, Final
 
-from stagelight import _logs, _metrics
+from stagelight import _cpu, _logs, _metrics
 from stagelight._errors import ConfigurationError, StagelightError
 from stagelight._pipeline import Pipeline, journey
 from stagelight._pool import ON_CHILD
@@ -38,6 +38,8 @@ _LATER: Final = {
     "force_flush": "_flushing",
     "shutdown": "_flushing",
 }
+#: Submodules that are there without an import of their own.
+_MODULES: Final = frozenset({"health"})
 
 
 def __getattr__(name: str) -> Any:
@@ -45,11 +47,13 @@ def __getattr__(name: str) -> Any:
         value = getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
         globals()[name] = value
         return value
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_LATER])
+    return sorted([*globals(), *_LATER, *_MODULES])
 
 
 def _configure_child() -> None:
@@ -58,6 +62,7 @@ def _configure_child() -> None:
     configure_child()
 
 
+_cpu.register()
 _metrics.register()
 _logs.register()
 ON_CHILD.append(_configure_child)

@@ -18,6 +18,12 @@ STAGE: Final = "stagelight.stage.name"
 QUEUE: Final = "stagelight.queue.name"
 OUTCOME: Final = "stagelight.outcome"
 WORKER_STATE: Final = "stagelight.worker.state"
+STATE: Final = "stagelight.state"
+STATE_BEFORE: Final = "stagelight.state.previous"
+STATE_REASON: Final = "stagelight.state.reason"
+STATE_VALUE: Final = "stagelight.state.value"
+STATE_LIMIT: Final = "stagelight.state.limit"
+STATE_SINCE: Final = "stagelight.state.since"
 DROP_REASON: Final = "stagelight.drop.reason"
 DROP_INTENTIONAL: Final = "stagelight.drop.intentional"
 SIGNAL: Final = "stagelight.signal"
@@ -38,6 +44,7 @@ EXCEPTION_EVENT: Final = "stagelight.stage.process.exception"
 DROPPED_EVENT: Final = "stagelight.event.dropped"
 QUEUE_FULL_EVENT: Final = "stagelight.queue.full"
 QUEUE_RECOVERED_EVENT: Final = "stagelight.queue.recovered"
+STATE_EVENT: Final = "stagelight.stage.state_changed"
 
 SUCCESS: Final = "success"
 FAILURE: Final = "failure"
@@ -53,6 +60,15 @@ BUSY: Final = "busy"
 IDLE: Final = "idle"
 BLOCKED_STATE: Final = "blocked"
 WORKER_STATES: Final = (BUSY, IDLE, BLOCKED_STATE)
+
+STARTING: Final = "starting"
+HEALTHY: Final = "healthy"
+DEGRADED: Final = "degraded"
+OVERLOADED: Final = "overloaded"
+STALLED: Final = "stalled"
+STOPPING: Final = "stopping"
+#: From the best to the worst, as far as they can be compared.
+STATES: Final = (HEALTHY, STARTING, STOPPING, DEGRADED, OVERLOADED, STALLED)
 
 QUEUE_FULL: Final = "queue_full"
 QUEUE_CLOSED: Final = "queue_closed"
@@ -237,6 +253,13 @@ WORKER_LIMIT: Final = Metric(
     _S,
     "Workers that the pool may run at once",
 )
+STAGE_STATUS: Final = Metric(
+    "stagelight.stage.status",
+    UP_DOWN,
+    "1",
+    (*_S, STATE),
+    "1 for the stage's state of health, 0 for every other; only while it is watched",
+)
 TELEMETRY_DROPPED: Final = Metric(
     "stagelight.telemetry.dropped",
     COUNTER,
@@ -272,6 +295,7 @@ METRICS: Final = (
     WORKER_LIMIT,
     BLOCKED_MAX,
     PIPELINE_DURATION,
+    STAGE_STATUS,
     TELEMETRY_DROPPED,
     TELEMETRY_ERRORS,
 )

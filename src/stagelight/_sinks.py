@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from stagelight import _guard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from opentelemetry.context import Context
 
@@ -53,6 +53,9 @@ class EventRecord:
 
 #: Told of every failed event, drop, and queue notice.
 EVENTS: Final[list[Callable[[EventRecord], None]]] = []
+
+#: Gives pipeline, stage and state of health of each stage, where somebody watches it.
+STATUS: Final[list[Callable[[], Iterable[tuple[str, str, str]]]]] = []
 
 
 def announce(record: EventRecord) -> None:

@@ -4,34 +4,50 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field, replace
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard, _names
 from stagelight._bottleneck import find_bottleneck
 from stagelight._cells import NANOSECONDS
+from stagelight._cost import telemetry_cost
 from stagelight._distribution import Distribution
+from stagelight._insight import (
+    Window,
+    longest_calls,
+    most_used,
+    predict,
+    read_insight,
+    used,
+)
 from stagelight._model import (
+    Bottleneck,
     PipelineStats,
     PoolStats,
     ProcessStats,
-    Quantiles,
     QueueStats,
     Rates,
     Snapshot,
     StageStats,
 )
 from stagelight._registry import REGISTRY, PipelineRecord
+from stagelight._sight import Sight, look
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stagelight._buffers import PoolRecord, QueueRecord
     from stagelight._records import StageReading, StageRecord
     from stagelight._totals import Totals
 
 #: Version of the document's shape.
-DOCUMENT: Final = 1
+DOCUMENT: Final = 2
 _WINDOWS: Final = (1, 10, 60)
+#: By how much another stage's workers must be fuller than those behind a full queue.
+_CLEARLY: Final = 0.1
+#: Processors from which on threads may be waiting for the interpreter.
+_CONTENDED: Final = 0.8
 
 
 class _Reader:
@@ -39,6 +55,23 @@ class _Reader:
 
 
 _STATS: Final = _Reader()
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a watcher knows of a pipeline's last seconds.
+
+    Attributes:
+        sight: Where the window of ``stats()`` begins; None for the beginning.
+        sizes: Queue to the mean of the sizes seen.
+    """
+
+    sight: Sight | None = None
+    sizes: dict[str, float] = field(default_factory=dict)
+
+
+#: The watcher's memory, by name of the pipeline, where there is a watcher.
+PAST: Final[list[Callable[[str], Past]]] = []
 
 
 def snapshot() -> Snapshot:
@@ -71,27 +104,77 @@ def read_pipeline(record: PipelineRecord) -> PipelineStats:
         stages = list(record.stages.values())
         queues = list(record.queues.values())
         pools = list(record.pools.values())
-    read = {stage.name: _stage(stage) for stage in stages}
+    sight, readings = look(record)
+    read = {
+        stage.name: _stage(stage, readings[stage.name])
+        for stage in stages
+        if stage.name in readings
+    }
     waiting = {queue.name: _queue(queue) for queue in queues}
     executors = {pool.name: _pool(pool) for pool in pools}
     journeys = record.journeys.totals()
     whole = Distribution()
     for part in (journeys, *journeys.failures.values()):
         whole.merge(part)
+    past = Past() if not PAST else PAST[0](record.name)
+    window = Window(sight, past.sight, REGISTRY.started)
     return PipelineStats(
         name=record.name,
         stages=read,
         queues=waiting,
         pools=executors,
-        journeys=_quantiles(whole),
-        bottleneck=find_bottleneck(
+        journeys=whole.quantiles(),
+        bottleneck=_bottleneck(
+            window,
             read,
             waiting | {pool.name: pool.backlog for pool in executors.values()},
             record.passes,
-            _uptime(),
-            _computed(),
         ),
+        insight=read_insight(window, longest_calls(stages), past.sizes),
     )
+
+
+def _bottleneck(
+    window: Window,
+    stages: dict[str, StageStats],
+    queues: dict[str, QueueStats],
+    passes: dict[str, set[str]],
+) -> Bottleneck | None:
+    """The bottleneck over a window, and what one more worker there would bring."""
+    seconds = window.seconds
+    computed = _computed()
+    if window.earlier is not None:
+        computed = (window.cores or 0.0) * seconds
+        stages = {
+            name: replace(
+                stages[name],
+                worker_seconds={k: v * seconds for k, v in one.seconds.items()},
+                utilization=one.busy if sum(one.seconds.values()) else None,
+            )
+            for name, one in window.stages.items()
+            if name in stages
+        }
+        queues = {
+            name: replace(
+                queues[name],
+                put_blocked=one.blocked * seconds,
+                wait=one.wait.quantiles(),
+            )
+            for name, one in window.queues.items()
+            if name in queues
+        }
+    found = find_bottleneck(stages, queues, passes, seconds, computed)
+    if found is None:
+        return None
+    clearer = most_used(window, used(window, found.stage) + _CLEARLY)
+    # Where the threads wait for the interpreter all of them look busy.
+    if clearer is not None and (window.cores or 0.0) < _CONTENDED:
+        name, evidence = clearer
+        found = Bottleneck(name, window.stages[name].busy, evidence)
+    gain = predict(window, found.stage)
+    if gain is None:
+        return found
+    return replace(found, gain=gain.share, limit=gain.limit, confidence=gain.confidence)
 
 
 def _process() -> ProcessStats:
@@ -102,6 +185,7 @@ def _process() -> ProcessStats:
         memory_rss=_memory(),
         telemetry_errors=dict(_guard.ERRORS),
         telemetry_dropped=dict(_guard.LOST),
+        telemetry_cost=telemetry_cost(),
     )
 
 
@@ -122,8 +206,7 @@ def _memory() -> int | None:
         return None
 
 
-def _stage(record: StageRecord) -> StageStats:
-    reading: StageReading = record.read()
+def _stage(record: StageRecord, reading: StageReading) -> StageStats:
     totals = reading.totals
     outcomes = totals.outcomes()
     errors: dict[str, int] = {}
@@ -153,7 +236,7 @@ def _stage(record: StageRecord) -> StageStats:
         active=reading.active,
         oldest_active=reading.oldest / NANOSECONDS,
         rates=rates(totals, clock()),
-        duration=_quantiles(whole),
+        duration=whole.quantiles(),
         workers=reading.workers,
         worker_seconds=seconds,
         inputs=sorted(record.inputs),
@@ -185,18 +268,6 @@ def rates(totals: Totals, now: int) -> Rates:
     return Rates(*results)
 
 
-def _quantiles(part: Distribution) -> Quantiles:
-    count = part.count
-    return Quantiles(
-        count=count,
-        mean=part.sum / count / NANOSECONDS if count else None,
-        p50=part.quantile(0.5),
-        p95=part.quantile(0.95),
-        p99=part.quantile(0.99),
-        max=part.max / NANOSECONDS if count else None,
-    )
-
-
 def _queue(record: QueueRecord) -> QueueStats:
     size = record.size()
     return QueueStats(
@@ -207,7 +278,7 @@ def _queue(record: QueueRecord) -> QueueStats:
         enqueued=record.enqueued,
         dequeued=record.dequeued,
         refused=dict(record.refused),
-        wait=_quantiles(record.wait),
+        wait=record.wait.quantiles(),
         oldest_age=record.oldest_age(),
         put_blocked=record.blocked_time() / NANOSECONDS,
     )

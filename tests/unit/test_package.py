@@ -18,7 +18,15 @@ LAYERS = [
     # L0 words
     *[
         (0, name)
-        for name in ("_version", "_names", "_errors", "_model", "_patterns", "_config")
+        for name in (
+            "_version",
+            "_names",
+            "_errors",
+            "_model",
+            "_insights",
+            "_patterns",
+            "_config",
+        )
     ],
     # L1 record
     *[
@@ -35,6 +43,7 @@ LAYERS = [
             "_buffers",
             "_registry",
             "_deferred",
+            "_cpu",
             "_tracer",
             "_journey",
             "_outcomes",
@@ -57,7 +66,10 @@ LAYERS = [
     *[
         (2, name)
         for name in (
+            "_sight",
+            "_insight",
             "_bottleneck",
+            "_cost",
             "_snapshot",
             "_register",
             "_known",
@@ -91,6 +103,7 @@ LAYERS = [
         )
     ],
     # L4 operate
+    (4, "health"),
     (4, "instrumentation"),
     # L5 use
     (5, "cli"),

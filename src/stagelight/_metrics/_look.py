@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from stagelight import _guard, _names
+from stagelight import _guard, _names, _sinks
 from stagelight._cells import NANOSECONDS
 from stagelight._distribution import Distribution
 from stagelight._registry import REGISTRY
@@ -226,6 +226,14 @@ def _put_blocked(look: Look) -> _Numbers:
         yield queue.blocked_time() / NANOSECONDS, queue_key(queue)
 
 
+def _stage_status(_: Look) -> _Numbers:
+    for watcher in list(_sinks.STATUS):
+        for pipeline, stage, state in watcher():
+            key: Attributes = {_names.PIPELINE: pipeline, _names.STAGE: stage}
+            for one in _names.STATES:
+                yield int(one == state), {**key, _names.STATE: one}
+
+
 def _telemetry_dropped(_: Look) -> _Numbers:
     for signal, number in list(_guard.LOST.items()):
         yield number, {_names.SIGNAL: signal}
@@ -252,6 +260,7 @@ _NUMBERS: Final[dict[str, Callable[[Look], Any]]] = {
     _names.WORKER_COUNT.name: _worker_count,
     _names.WORKER_LIMIT.name: _worker_limit,
     _names.BLOCKED_MAX.name: _blocked_max,
+    _names.STAGE_STATUS.name: _stage_status,
     _names.TELEMETRY_DROPPED.name: _telemetry_dropped,
     _names.TELEMETRY_ERRORS.name: _telemetry_errors,
 }
