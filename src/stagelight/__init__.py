@@ -16,26 +16,33 @@ if TYPE_CHECKING:
     from stagelight._flushing import force_flush, shutdown
     from stagelight._proxies import ObservedStage
     from stagelight._setup import configure
+    from stagelight.server import Server, asgi_app, serve
 
 __all__ = [
     "ConfigurationError",
     "ObservedStage",
     "Pipeline",
+    "Server",
     "StagelightError",
     "__version__",
+    "asgi_app",
     "configure",
     "drop",
     "force_flush",
     "journey",
     "retry",
+    "serve",
     "shutdown",
 ]
 
 #: Loaded on first use: they need wrapt, or what exporting needs.
 _LATER: Final = {
     "ObservedStage": "_proxies",
+    "Server": "server",
+    "asgi_app": "server",
     "configure": "_setup",
     "force_flush": "_flushing",
+    "serve": "server",
     "shutdown": "_flushing",
 }
 #: Submodules that are there without an import of their own.

@@ -224,6 +224,8 @@ class Run:
                 None if traced is None else traced.context,
             )
         self.worker.logged = id(error) if self.worker.slot.since else 0
+        if _sinks.TAPS:
+            _sinks.tapped(self.stage, self.event, None, error)
         self.sample(took, outcome, error_type, error, traced=traced)
         return outcome
 

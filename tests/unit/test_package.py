@@ -104,6 +104,7 @@ LAYERS = [
     ],
     # L4 operate
     (4, "health"),
+    (4, "server"),
     (4, "instrumentation"),
     # L5 use
     (5, "cli"),
@@ -190,13 +191,16 @@ def test_public_names_are_exactly_these() -> None:
         "ConfigurationError",
         "ObservedStage",
         "Pipeline",
+        "Server",
         "StagelightError",
         "__version__",
+        "asgi_app",
         "configure",
         "drop",
         "force_flush",
         "journey",
         "retry",
+        "serve",
         "shutdown",
     ]
     for name in stagelight.__all__:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from stagelight import _names
 from stagelight._cells import NANOSECONDS
-from stagelight._distribution import Distribution
 from stagelight._insight._groups import Group, form_groups
 from stagelight._insights import QueueInsight
 
 if TYPE_CHECKING:
+    from stagelight._distribution import Distribution
     from stagelight._sight import QueueSight, Sight, StageSight
 
 #: Shares below this are noise.

@@ -60,6 +60,19 @@ class Monitor:
         self._report: HealthReport | None = None
         self.looked_at = clock()
 
+    def set_limits(self, limits: Limits) -> None:
+        """Use other thresholds from now on; what was judged by others is forgotten.
+
+        Args:
+            limits: The thresholds.
+        """
+        with self._lock:
+            if limits != self.limits:
+                self.limits = limits
+                self._process = self._machine("", None)
+                for known in self._watched.values():
+                    known.machines.clear()
+
     # Its thread
 
     def start(self) -> None:

@@ -200,8 +200,8 @@ def test_a_queue_that_nobody_fetches_from_stalls_the_pipeline(
     report = monitor.report()
     assert report.live == "fail"
     assert item(report, "pipeline:unit").output == (
-        "stalled: queue jobs holds 1 events and none was fetched for 75 s, the limit is "
-        "60 s"
+        "stalled: queue jobs holds 1 events and none was fetched for 75 s, the limit "
+        "is 60 s"
     )
 
 
