@@ -41,6 +41,7 @@ class StageInsight:
             lock or the interpreter lock. None where the platform cannot tell.
         capacity: Calls per second that its workers can do; None before any.
         headroom: 1 - what arrives / capacity; None before any.
+        together: Stages that run in the same threads, or inside of it.
         longest: Its longest-running call, where one runs for a second or more.
     """
 
@@ -55,6 +56,7 @@ class StageInsight:
     cpu: float | None
     capacity: float | None
     headroom: float | None
+    together: list[str]
     longest: Longest | None
 
 

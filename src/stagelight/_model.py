@@ -159,6 +159,8 @@ class PipelineStats:
         stages: Name to stage.
         queues: Name to queue.
         pools: Name to pool.
+        passes: Queue or pool to the queues whose events are passed on to it, by no
+            stage.
         journeys: Time from an event's entry to its last stage's end.
         bottleneck: The stage that limits it, over the insight's window.
         insight: What the numbers mean.
@@ -168,6 +170,7 @@ class PipelineStats:
     stages: dict[str, StageStats]
     queues: dict[str, QueueStats]
     pools: dict[str, PoolStats]
+    passes: dict[str, list[str]]
     journeys: Quantiles
     bottleneck: Bottleneck | None
     insight: Insight

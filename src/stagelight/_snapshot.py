@@ -123,6 +123,7 @@ def read_pipeline(record: PipelineRecord) -> PipelineStats:
         stages=read,
         queues=waiting,
         pools=executors,
+        passes={name: sorted(one) for name, one in sight.passes.items()},
         journeys=whole.quantiles(),
         bottleneck=_bottleneck(
             window,

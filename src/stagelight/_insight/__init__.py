@@ -53,6 +53,7 @@ def read_insight(
                 cpu=stage.cpu,
                 capacity=stage.capacity,
                 headroom=stage.headroom,
+                together=stage.together,
                 longest=longest.get(name),
             )
             for name, stage in window.stages.items()

@@ -8,11 +8,10 @@ from itertools import pairwise
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Final
 
-from stagelight import _guard
+from stagelight import _driving, _guard
 from stagelight._cells import NANOSECONDS
 from stagelight._insights import Longest
 from stagelight._outcomes import CODE_FILE
-from stagelight._runs import drive
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 #: Calls younger than this are nothing special, and their stack costs a look at it.
 _LONG: Final = 1_000_000_000
 _DEEP: Final = 24
+#: The frame in which a coroutine is driven knows its call and the coroutine.
+_STEPS: Final = _driving._steps.__code__  # noqa: SLF001 - our own
 
 
 def longest_calls(stages: Iterable[StageRecord]) -> dict[str, Longest]:
@@ -100,7 +101,7 @@ def _task_frames(slot: Slot, key: object) -> list[FrameType]:
         for index, (frame, next_) in enumerate(pairwise([*frames, None])):
             if (
                 frame is not None
-                and frame.f_code is drive.__code__
+                and frame.f_code is _STEPS
                 and frame.f_locals.get("call") is key
                 and next_ is not None
             ):
@@ -117,7 +118,7 @@ def _chain(awaitable: Any) -> Iterator[FrameType]:
         if frame is None:
             return
         yield frame
-        if frame.f_code is drive.__code__:
+        if frame.f_code is _STEPS:
             awaitable = frame.f_locals.get("coroutine")
         else:
             awaitable = getattr(awaitable, "cr_await", None) or getattr(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from stagelight import _names
@@ -37,6 +37,7 @@ class StageWindow:
     cpu: float | None = None
     capacity: float | None = None
     headroom: float | None = None
+    together: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -183,6 +184,7 @@ class Window:
     def _judge(self, stage: StageWindow, group: Group) -> None:
         """Workers, capacity and headroom of a stage, from those it shares them with."""
         stage.workers = group.workers
+        stage.together = sorted(set(group.stages) - {stage.sight.name})
         if not stage.rate or not group.used:
             return
         stage.capacity = stage.rate / group.used
