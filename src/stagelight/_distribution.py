@@ -160,6 +160,20 @@ class Distribution:
         later.exemplars = self.exemplars
         return later
 
+    @classmethod
+    def of(cls, cells: dict[int, int], total: int, top: int) -> Distribution:
+        """A distribution of samples that were counted elsewhere.
+
+        Args:
+            cells: Number of samples by cell.
+            total: Their sum in nanoseconds.
+            top: An upper bound of them.
+        """
+        made = cls()
+        if cells:
+            made._state = (dict(cells), total, top, 0, made._state[4])
+        return made
+
     def quantiles(self) -> Quantiles:
         """Count, mean, p50, p95, p99 and maximum, in seconds."""
         cells, sum_, top, bottom = _folded(self._state)

@@ -18,6 +18,8 @@ STAGE: Final = "stagelight.stage.name"
 QUEUE: Final = "stagelight.queue.name"
 OUTCOME: Final = "stagelight.outcome"
 WORKER_STATE: Final = "stagelight.worker.state"
+LINK_FROM: Final = "stagelight.link.from"
+LINK_TO: Final = "stagelight.link.to"
 STATE: Final = "stagelight.state"
 STATE_BEFORE: Final = "stagelight.state.previous"
 STATE_REASON: Final = "stagelight.state.reason"
@@ -253,6 +255,13 @@ WORKER_LIMIT: Final = Metric(
     _S,
     "Workers that the pool may run at once",
 )
+FLOW_LINK: Final = Metric(
+    "stagelight.flow.link",
+    UP_DOWN,
+    "1",
+    (PIPELINE, LINK_FROM, LINK_TO),
+    "1 for each way that events were seen to go between stages, queues and pools",
+)
 STAGE_STATUS: Final = Metric(
     "stagelight.stage.status",
     UP_DOWN,
@@ -295,6 +304,7 @@ METRICS: Final = (
     WORKER_LIMIT,
     BLOCKED_MAX,
     PIPELINE_DURATION,
+    FLOW_LINK,
     STAGE_STATUS,
     TELEMETRY_DROPPED,
     TELEMETRY_ERRORS,

@@ -125,7 +125,7 @@ def read_pipeline(record: PipelineRecord) -> PipelineStats:
         pools=executors,
         passes={name: sorted(one) for name, one in sight.passes.items()},
         journeys=whole.quantiles(),
-        bottleneck=_bottleneck(
+        bottleneck=bottleneck_of(
             window,
             read,
             waiting | {pool.name: pool.backlog for pool in executors.values()},
@@ -135,13 +135,20 @@ def read_pipeline(record: PipelineRecord) -> PipelineStats:
     )
 
 
-def _bottleneck(
+def bottleneck_of(
     window: Window,
     stages: dict[str, StageStats],
     queues: dict[str, QueueStats],
     passes: dict[str, set[str]],
 ) -> Bottleneck | None:
-    """The bottleneck over a window, and what one more worker there would bring."""
+    """The bottleneck over a window, and what one more worker there would bring.
+
+    Args:
+        window: What happened.
+        stages: The stages by name.
+        queues: Queues and pools' backlogs by name.
+        passes: Queue or pool to the queues whose events are passed on to it.
+    """
     seconds = window.seconds
     computed = _computed()
     if window.earlier is not None:

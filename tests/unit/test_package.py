@@ -105,6 +105,7 @@ LAYERS = [
     # L4 operate
     (4, "health"),
     (4, "server"),
+    (4, "fleet"),
     (4, "instrumentation"),
     # L5 use
     (5, "cli"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from stagelight import _guard
 from stagelight._errors import ConfigurationError
-from stagelight.cli import _program, _stderr
+from stagelight.cli import _program, _serving, _stderr
 from stagelight.cli._ending import Ending
 from stagelight.cli._modules import SetAside
 from stagelight.instrumentation import _children, _install, _matching
@@ -24,6 +24,7 @@ def run(plan: Plan) -> None:
     """
     _stderr.take_warnings()
     exporting = _export(plan)
+    _serving.serve(plan)
     aside = SetAside()
     Ending(plan, aside, exporting=exporting).install()
     try:

@@ -129,7 +129,8 @@ class Monitor:
                 _guard.caught("monitor", error)
             while self._thread is mine:
                 eyes = self._eyes > 0
-                left = began + (WATCHED if eyes else UNWATCHED) - time.monotonic()
+                soon = eyes or not self.life.started  # what waits for it is not to wait
+                left = began + (WATCHED if soon else UNWATCHED) - time.monotonic()
                 if left <= 0:
                     break
                 wake.clear()

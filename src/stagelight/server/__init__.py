@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from stagelight.server._access import Access
     from stagelight.server._app import Application
+    from stagelight.server._local import Source
 
 __all__ = ["Server", "asgi_app", "serve"]
 
@@ -99,6 +100,30 @@ def serve(  # noqa: PLR0913 - keyword only, all optional
     return server
 
 
+def serve_source(source: Source, address: str, token: str | None = None) -> Server:
+    """Serve the page of something else than this process.
+
+    Args:
+        source: Where its numbers come from.
+        address: Where to listen.
+        token: What others have to show.
+
+    Raises:
+        ConfigurationError: As ``serve``.
+    """
+    from stagelight.server._app import Application
+
+    settings = load()
+    host, port = parse_address(address)
+    access = make_access(host, token or settings.token)
+    listener = bind(host, port)
+    MONITOR.life.seen = MONITOR.life.started = True
+    MONITOR.start()
+    redactor = Redactor(settings.redact)
+    application = Application(MONITOR, access, source, redactor, tap=False)
+    return Server(application, listener, host, MONITOR.stop)
+
+
 def asgi_app(
     *,
     token: str | None = None,
@@ -138,6 +163,7 @@ def _make(
     trace_url: str | None,
 ) -> tuple[Application, FailedEvents]:
     from stagelight.server._app import Application
+    from stagelight.server._local import Local
 
     link = trace_url or settings.trace_url
     if link is not None and (
@@ -150,15 +176,9 @@ def _make(
     MONITOR.set_limits(limits or Limits(ingress=settings.ingress))
     redactor = Redactor(settings.redact)
     failed = FailedEvents(redactor)
-    application = Application(
-        MONITOR,
-        access,
-        failed,
-        redactor,
-        tap=settings.tap if tap is None else tap,
-        trace_url=link,
-    )
-    return application, failed
+    allowed = settings.tap if tap is None else tap
+    source = Local(MONITOR, failed, tap=allowed, trace_url=link)
+    return Application(MONITOR, access, source, redactor, tap=allowed), failed
 
 
 def _watch_running_loop() -> None:

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from stagelight._errors import ConfigurationError
 from stagelight.server import _probes, _tap
 from stagelight.server._access import COOKIE
-from stagelight.server._document import encode, make_document
+from stagelight.server._document import encode
 from stagelight.server._stream import Stream
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from stagelight.health._monitor import Monitor
     from stagelight.server._access import Access
-    from stagelight.server._failed import FailedEvents
+    from stagelight.server._local import Source
     from stagelight.server._redaction import Redactor
     from stagelight.server._tap import Tap
 
@@ -59,31 +59,25 @@ class Application:
     Args:
         monitor: Whose verdict the probes tell.
         access: What is asked of those who want more.
-        failed: The latest failed events.
+        source: Where the numbers come from.
         redactor: Takes out of events what is not to leave.
         tap: Whether events may be looked at.
-        trace_url: Address of a trace, with ``{trace_id}`` in it.
     """
 
-    def __init__(  # noqa: PLR0913 - all that it is made of
+    def __init__(
         self,
         monitor: Monitor,
         access: Access,
-        failed: FailedEvents,
+        source: Source,
         redactor: Redactor,
         *,
         tap: bool,
-        trace_url: str | None,
     ) -> None:
         self.monitor, self.access = monitor, access
+        self._source = source
         self._redactor = redactor
         self._tap_allowed = tap
-
-        def document() -> bytes:
-            return encode(make_document(monitor, failed, tap=tap, trace_url=trace_url))
-
-        self._document = document
-        self._stream = Stream(document, monitor)
+        self._stream = Stream(source.document, source.watch, source.unwatch)
         self._pages = Starlette(
             routes=[
                 Route("/", self._page),
@@ -142,18 +136,21 @@ class Application:
     async def _file(self, request: Request) -> Response:
         return _static(request.path_params["name"])
 
-    async def _stats(self, _: Request) -> Response:
-        return _json(self._document())
+    async def _stats(self, request: Request) -> Response:
+        return _json(self._source.document(_instance(request)))
 
     async def _history(self, request: Request) -> Response:
         hours = request.query_params.get("span") == "hours"
-        return _json(encode(self.monitor.history(hours=hours)))
+        found = self._source.history(_instance(request), hours=hours)
+        return _json(encode(found))
 
-    async def _events(self, _: Request) -> Response:
+    async def _events(self, request: Request) -> Response:
         if self._stream.full:
             return _plain(503, "as many pages are open as may be; close one")
         return StreamingResponse(
-            self._stream.events(), headers=_SAFE, media_type="text/event-stream"
+            self._stream.events(_instance(request)),
+            headers=_SAFE,
+            media_type="text/event-stream",
         )
 
     async def _tap(self, request: Request) -> Response:
@@ -197,6 +194,10 @@ class Application:
             limit=limit,
             interval=interval,
         )
+
+
+def _instance(request: Request) -> str:
+    return request.query_params.get("instance", "")[:200]
 
 
 def _json(body: bytes) -> Response:

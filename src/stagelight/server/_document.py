@@ -55,12 +55,16 @@ def make_document(
         "failed": failed.latest(),
         "tap": tap,
         "trace_url": trace_url,
-        "last": {name: _nested(row) for name, row in monitor.last().items()},
+        "last": {name: nested(row) for name, row in monitor.last().items()},
     }
 
 
-def _nested(row: dict[tuple[str, ...], float]) -> dict[str, Any]:
-    """One row of history by kind, name and column."""
+def nested(row: dict[tuple[str, ...], float]) -> dict[str, Any]:
+    """One row of history by kind, name and column.
+
+    Args:
+        row: Column to number.
+    """
     found: dict[str, Any] = {"stages": {}, "queues": {}}
     for (kind, name, column), number in row.items():
         found[kind].setdefault(name, {})[column] = None if number != number else number  # noqa: PLR0124 - NaN

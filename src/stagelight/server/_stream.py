@@ -10,8 +10,6 @@ from stagelight import _guard
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from stagelight.health._monitor import Monitor
-
 #: Seconds between two documents.
 PERIOD: Final = 1.0
 #: Pages that are open at once.
@@ -22,14 +20,21 @@ class Stream:
     """Sends the document to all who watch.
 
     Args:
-        make: Makes the document as JSON.
-        monitor: Looks more often while somebody watches.
+        make: Makes the document of an instance ("" for all) as JSON.
+        watch: Told that one more watches.
+        unwatch: Told that one looks away.
     """
 
-    def __init__(self, make: Callable[[], bytes], monitor: Monitor) -> None:
+    def __init__(
+        self,
+        make: Callable[[str], bytes],
+        watch: Callable[[], None],
+        unwatch: Callable[[], None],
+    ) -> None:
         self._make = make
-        self._monitor = monitor
-        self._watchers: set[asyncio.Queue[bytes]] = set()
+        self._watch, self._unwatch = watch, unwatch
+        #: Watcher -> the instance that it looks at.
+        self._watchers: dict[asyncio.Queue[bytes], str] = {}
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -37,24 +42,28 @@ class Stream:
         """Whether as many watch as may."""
         return len(self._watchers) >= MOST
 
-    async def events(self) -> AsyncIterator[bytes]:
-        """One watcher's events; one that is slow misses some."""
+    async def events(self, instance: str) -> AsyncIterator[bytes]:
+        """One watcher's events; one that is slow misses some.
+
+        Args:
+            instance: Whose numbers, "" for all.
+        """
         mine: asyncio.Queue[bytes] = asyncio.Queue(1)
-        self._watchers.add(mine)
-        self._monitor.watch()
+        self._watchers[mine] = instance
+        self._watch()
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._run())
         try:
             yield b"retry: 2000\n\n"
-            yield self._event()
+            yield self._event(instance)
             while True:
                 yield await mine.get()
         finally:
-            self._watchers.discard(mine)
-            self._monitor.unwatch()
+            del self._watchers[mine]
+            self._unwatch()
 
-    def _event(self) -> bytes:
-        return b"data: " + self._make() + b"\n\n"
+    def _event(self, instance: str) -> bytes:
+        return b"data: " + self._make(instance) + b"\n\n"
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -64,11 +73,11 @@ class Stream:
             # Where the process stood still, what was missed is not made up for.
             due = max(due + PERIOD, loop.time())
             try:
-                event = self._event()
+                events = {one: self._event(one) for one in {*self._watchers.values()}}
             except Exception as error:  # noqa: BLE001 - the next one may succeed
                 _guard.caught("page", error)
                 continue
-            for watcher in list(self._watchers):
+            for watcher, instance in list(self._watchers.items()):
                 if watcher.full():
                     watcher.get_nowait()
-                watcher.put_nowait(event)
+                watcher.put_nowait(events[instance])
