@@ -81,24 +81,12 @@ MAX_STAGES: Final = 256
 MAX_ERROR_TYPES: Final = 32
 
 #: Upper bounds in seconds. In-process stages are often far below a millisecond.
+# fmt: off
 DURATION_BUCKETS: Final = (
-    0.0001,
-    0.00025,
-    0.0005,
-    0.001,
-    0.0025,
-    0.005,
-    0.01,
-    0.025,
-    0.05,
-    0.1,
-    0.25,
-    0.5,
-    1.0,
-    2.5,
-    5.0,
-    10.0,
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+    0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 )
+# fmt: on
 PIPELINE_BUCKETS: Final = (*DURATION_BUCKETS, 30.0, 60.0, 300.0)
 
 COUNTER: Final = "counter"

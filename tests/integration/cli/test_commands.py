@@ -105,7 +105,7 @@ def test_tap_prints_samples_without_secrets(server) -> None:
     with subprocess.Popen(
         [
             sys.executable,
-            *"-m stagelight tap --limit 3 --interval 0.3".split(),
+            *["-m", "stagelight", "tap", "--limit", "3", "--interval", "0.3"],
             server.url,
             "q*",
         ],
@@ -241,6 +241,8 @@ def test_run_serves_the_page_and_says_where() -> None:
             pipelines = ask("/stats").json["pipelines"]
             worst = next(iter(pipelines.values()), {}).get("bottleneck")
         assert worst["stage"] == "Slow"
+        while ask("/readyz").status != 200 and time.monotonic() < deadline:
+            time.sleep(0.1)
         assert ask("/readyz").status == 200
         assert ask("/tap/Slow").status == 403
 
