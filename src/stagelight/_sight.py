@@ -10,11 +10,11 @@ from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING
 
 from stagelight import _cpu, _names
-from stagelight._distribution import Distribution
 from stagelight._registry import REGISTRY
 
 if TYPE_CHECKING:
     from stagelight._buffers import PoolRecord, QueueRecord
+    from stagelight._distribution import Distribution
     from stagelight._records import StageReading, StageRecord
     from stagelight._registry import PipelineRecord
     from stagelight._slots import Worker
@@ -135,10 +135,11 @@ def see_stage(
         workers: Where its threads are noted.
     """
     totals = reading.totals
-    whole = Distribution()
-    whole.merge(totals)
-    for part in totals.failures.values():
-        whole.merge(part)
+    whole: Distribution = totals
+    if totals.failures:
+        whole = totals.settled()
+        for part in totals.failures.values():
+            whole.merge(part)
     task = record.kind in {"coroutine", "async generator"}
     now = clock()
     inside = whole.sum
@@ -179,9 +180,8 @@ def see_queue(record: QueueRecord) -> QueueSight:
     Args:
         record: Its record.
     """
-    wait = Distribution()
     with record.lock:
-        wait.merge(record.wait)
+        wait = record.wait.settled()
     return QueueSight(
         name=record.name,
         size=record.size(),

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard, _names
-from stagelight._bottleneck import find_bottleneck
 from stagelight._cells import NANOSECONDS
 from stagelight._cost import telemetry_cost
 from stagelight._distribution import Distribution
 from stagelight._insight import (
     Window,
     longest_calls,
-    most_used,
-    predict,
     read_insight,
-    used,
 )
+from stagelight._limiting import bottleneck_of
 from stagelight._model import (
-    Bottleneck,
     PipelineStats,
     PoolStats,
     ProcessStats,
@@ -32,22 +28,19 @@ from stagelight._model import (
     StageStats,
 )
 from stagelight._registry import REGISTRY, PipelineRecord
-from stagelight._sight import Sight, look
+from stagelight._sight import look
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stagelight._buffers import PoolRecord, QueueRecord
     from stagelight._records import StageReading, StageRecord
+    from stagelight._sight import QueueSight, Sight
     from stagelight._totals import Totals
 
 #: Version of the document's shape.
 DOCUMENT: Final = 2
 _WINDOWS: Final = (1, 10, 60)
-#: By how much another stage's workers must be fuller than those behind a full queue.
-_CLEARLY: Final = 0.1
-#: Processors from which on threads may be waiting for the interpreter.
-_CONTENDED: Final = 0.8
 
 
 class _Reader:
@@ -55,6 +48,8 @@ class _Reader:
 
 
 _STATS: Final = _Reader()
+#: A page that looks each second must not take peaks from the program's own reading.
+_PAGE: Final = _Reader()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +59,36 @@ class Past:
     Attributes:
         sight: Where the window of ``stats()`` begins; None for the beginning.
         sizes: Queue to the mean of the sizes seen.
+        fresh: What it has just seen, where that will do instead of another look.
     """
 
     sight: Sight | None = None
     sizes: dict[str, float] = field(default_factory=dict)
+    fresh: tuple[Window, dict[str, StageReading]] | None = None
 
 
+#: This process as psutil has it: to make one costs ten times as much as to ask it.
+_SELF: Final[dict[int, Any]] = {}
 #: The watcher's memory, by name of the pipeline, where there is a watcher.
 PAST: Final[list[Callable[[str], Past]]] = []
 
 
-def snapshot() -> Snapshot:
-    """Frozen state of every pipeline of this process."""
+def snapshot(past: Callable[[str], Past] | None = None) -> Snapshot:
+    """Frozen state of every pipeline of this process.
+
+    Args:
+        past: The memory of a watcher; by default of the one that is there.
+    """
     with REGISTRY.lock:
         records = list(REGISTRY.pipelines.values())
     return Snapshot(
         version=DOCUMENT,
         time=time.time(),
         process=_process(),
-        pipelines={record.name: read_pipeline(record) for record in records},
+        pipelines={
+            record.name: read_pipeline(record, past(record.name) if past else None)
+            for record in records
+        },
     )
 
 
@@ -98,91 +104,63 @@ def pipeline_document(record: PipelineRecord) -> dict[str, Any]:
     }
 
 
-def read_pipeline(record: PipelineRecord) -> PipelineStats:
-    """Frozen state of one pipeline."""
+def read_pipeline(record: PipelineRecord, past: Past | None = None) -> PipelineStats:
+    """Frozen state of one pipeline.
+
+    Args:
+        record: Its record.
+        past: What a watcher knows of it; by default what the one that is there knows.
+    """
     with REGISTRY.lock:
         stages = list(record.stages.values())
         queues = list(record.queues.values())
         pools = list(record.pools.values())
-    sight, readings = look(record)
+    if past is None:
+        past = PAST[0](record.name) if PAST else Past()
+    if past.fresh is not None:
+        window, readings = past.fresh
+    else:
+        sight, readings = look(record)
+        window = Window(sight, past.sight, REGISTRY.started)
     read = {
-        stage.name: _stage(stage, readings[stage.name])
+        stage.name: _stage(
+            stage, readings[stage.name], window.later.stages[stage.name].whole
+        )
         for stage in stages
         if stage.name in readings
     }
-    waiting = {queue.name: _queue(queue) for queue in queues}
-    executors = {pool.name: _pool(pool) for pool in pools}
+    seen = window.later.queues
+    reader = _STATS if past.fresh is None else _PAGE
+    waiting = {
+        queue.name: _queue(queue, seen[queue.name], reader)
+        for queue in queues
+        if queue.name in seen
+    }
+    executors = {
+        pool.name: _pool(pool, seen[pool.name], reader)
+        for pool in pools
+        if pool.name in seen
+    }
     journeys = record.journeys.totals()
     whole = Distribution()
     for part in (journeys, *journeys.failures.values()):
         whole.merge(part)
-    past = Past() if not PAST else PAST[0](record.name)
-    window = Window(sight, past.sight, REGISTRY.started)
     return PipelineStats(
         name=record.name,
         stages=read,
         queues=waiting,
         pools=executors,
-        passes={name: sorted(one) for name, one in sight.passes.items()},
+        passes={name: sorted(one) for name, one in window.later.passes.items()},
         journeys=whole.quantiles(),
         bottleneck=bottleneck_of(
             window,
             read,
             waiting | {pool.name: pool.backlog for pool in executors.values()},
             record.passes,
+            _computed(),
         ),
         insight=read_insight(window, longest_calls(stages), past.sizes),
     )
-
-
-def bottleneck_of(
-    window: Window,
-    stages: dict[str, StageStats],
-    queues: dict[str, QueueStats],
-    passes: dict[str, set[str]],
-) -> Bottleneck | None:
-    """The bottleneck over a window, and what one more worker there would bring.
-
-    Args:
-        window: What happened.
-        stages: The stages by name.
-        queues: Queues and pools' backlogs by name.
-        passes: Queue or pool to the queues whose events are passed on to it.
-    """
-    seconds = window.seconds
-    computed = _computed()
-    if window.earlier is not None:
-        computed = (window.cores or 0.0) * seconds
-        stages = {
-            name: replace(
-                stages[name],
-                worker_seconds={k: v * seconds for k, v in one.seconds.items()},
-                utilization=one.busy if sum(one.seconds.values()) else None,
-            )
-            for name, one in window.stages.items()
-            if name in stages
-        }
-        queues = {
-            name: replace(
-                queues[name],
-                put_blocked=one.blocked * seconds,
-                wait=one.wait.quantiles(),
-            )
-            for name, one in window.queues.items()
-            if name in queues
-        }
-    found = find_bottleneck(stages, queues, passes, seconds, computed)
-    if found is None:
-        return None
-    clearer = most_used(window, used(window, found.stage) + _CLEARLY)
-    # Where the threads wait for the interpreter all of them look busy.
-    if clearer is not None and (window.cores or 0.0) < _CONTENDED:
-        name, evidence = clearer
-        found = Bottleneck(name, window.stages[name].busy, evidence)
-    gain = predict(window, found.stage)
-    if gain is None:
-        return found
-    return replace(found, gain=gain.share, limit=gain.limit, confidence=gain.confidence)
 
 
 def _process() -> ProcessStats:
@@ -207,21 +185,24 @@ def _computed() -> float:
 
 def _memory() -> int | None:
     try:
-        import psutil
+        pid = os.getpid()
+        if pid not in _SELF:
+            import psutil
 
-        return int(psutil.Process().memory_info().rss)
+            _SELF.clear()  # a parent's, in a forked child
+            _SELF[pid] = psutil.Process()
+        return int(_SELF[pid].memory_info().rss)
     except Exception:  # noqa: BLE001 - a broken psutil must not break stats()
         return None
 
 
-def _stage(record: StageRecord, reading: StageReading) -> StageStats:
+def _stage(
+    record: StageRecord, reading: StageReading, whole: Distribution
+) -> StageStats:
     totals = reading.totals
     outcomes = totals.outcomes()
     errors: dict[str, int] = {}
-    whole = Distribution()
-    whole.merge(totals)
     for (outcome, error_type), part in totals.failures.items():
-        whole.merge(part)
         if outcome in _names.ERRORS:
             errors[error_type] = errors.get(error_type, 0) + part.count
     count = sum(outcomes.values())
@@ -265,34 +246,42 @@ def rates(totals: Totals, now: int) -> Rates:
         now: The monotonic clock in nanoseconds.
     """
     second, fraction = divmod(now, NANOSECONDS)
-    share = fraction / NANOSECONDS
-    results = []
-    for window in _WINDOWS:
-        whole = sum(
-            totals.history.get(second - back, (0, 0))[0] for back in range(window)
-        )
-        oldest = totals.history.get(second - window, (0, 0))[0]
-        results.append((whole + oldest * (1 - share)) / window)
-    return Rates(*results)
+    rest = 1 - fraction / NANOSECONDS
+    one, ten, sixty = (0.0, 0.0, 0.0)
+    short, middle, long = _WINDOWS
+    for at, (finished, _) in totals.history.items():
+        age = second - at
+        if age < long:
+            sixty += finished
+            if age < middle:
+                ten += finished
+                if age < short:
+                    one += finished
+                elif age == short:
+                    one += finished * rest
+            elif age == middle:
+                ten += finished * rest
+        elif age == long:
+            sixty += finished * rest
+    return Rates(one / short, ten / middle, sixty / long)
 
 
-def _queue(record: QueueRecord) -> QueueStats:
-    size = record.size()
+def _queue(record: QueueRecord, seen: QueueSight, reader: _Reader) -> QueueStats:
     return QueueStats(
         name=record.name,
-        size=size,
-        capacity=record.capacity(),
-        high_watermark=record.peak.read(_STATS, size or 0),
-        enqueued=record.enqueued,
-        dequeued=record.dequeued,
+        size=seen.size,
+        capacity=seen.capacity,
+        high_watermark=record.peak.read(reader, seen.size or 0),
+        enqueued=seen.enqueued,
+        dequeued=seen.dequeued,
         refused=dict(record.refused),
-        wait=record.wait.quantiles(),
-        oldest_age=record.oldest_age(),
-        put_blocked=record.blocked_time() / NANOSECONDS,
+        wait=seen.wait.quantiles(),
+        oldest_age=seen.oldest_age,
+        put_blocked=seen.blocked / NANOSECONDS,
     )
 
 
-def _pool(record: PoolRecord) -> PoolStats:
+def _pool(record: PoolRecord, seen: QueueSight, reader: _Reader) -> PoolStats:
     return PoolStats(
         name=record.name,
         kind=record.kind,
@@ -300,5 +289,5 @@ def _pool(record: PoolRecord) -> PoolStats:
         busy=record.busy(),
         submitted=record.submitted,
         completed=record.completed,
-        backlog=_queue(record.backlog),
+        backlog=_queue(record.backlog, seen, reader),
     )

@@ -69,6 +69,7 @@ LAYERS = [
             "_sight",
             "_insight",
             "_bottleneck",
+            "_limiting",
             "_cost",
             "_snapshot",
             "_register",

@@ -45,7 +45,7 @@ def read_insight(
                 rate=stage.rate,
                 errors=stage.errors,
                 retries=stage.retries,
-                duration=stage.duration.quantiles(),
+                duration=stage.quantiles,
                 busy=stage.busy,
                 idle=stage.idle,
                 blocked=stage.blocked,

@@ -34,7 +34,7 @@ class Group:
     threads: set[int] = field(default_factory=set)
 
 
-def form_groups(window: Window) -> list[Group]:
+def form_groups(window: Window) -> list[Group]:  # noqa: C901 - one pass for each tie
     """The groups of one window.
 
     Args:
@@ -59,8 +59,11 @@ def form_groups(window: Window) -> list[Group]:
     groups: dict[str, Group] = {}
     for name in window.stages:
         groups.setdefault(find(name), Group([])).stages.append(name)
+    for key, stages in used.items():
+        for name in stages:
+            groups[find(name)].threads.add(key)
     for group in groups.values():
-        _measure(group, window, used)
+        _measure(group, window)
     return list(groups.values())
 
 
@@ -79,13 +82,12 @@ def _used_by(window: Window) -> dict[int, list[str]]:
     return found
 
 
-def _measure(group: Group, window: Window, used: dict[int, list[str]]) -> None:
+def _measure(group: Group, window: Window) -> None:
     stages = [window.stages[name] for name in group.stages]
     nested = {inner for stage in stages for inner in stage.sight.inner}
     outer = [one for one in stages if one.sight.name not in nested] or stages
     group.inputs = set().union(*(stage.sight.inputs for stage in stages))
     group.task = any(stage.sight.task for stage in stages)
-    group.threads = {k for k, names in used.items() if set(names) & set(group.stages)}
     idle = sum(stage.seconds[_names.IDLE] for stage in stages)
     blocked = sum(stage.seconds[_names.BLOCKED_STATE] for stage in stages)
     if group.task:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from stagelight import _names
@@ -12,13 +13,14 @@ from stagelight._insights import QueueInsight
 
 if TYPE_CHECKING:
     from stagelight._distribution import Distribution
+    from stagelight._model import Quantiles
     from stagelight._sight import QueueSight, Sight, StageSight
 
 #: Shares below this are noise.
 NOISE: Final = 0.005
 
 
-@dataclass(slots=True)
+@dataclass
 class StageWindow:
     """One stage: rates per second, shares of its workers' time."""
 
@@ -39,8 +41,13 @@ class StageWindow:
     headroom: float | None = None
     together: list[str] = field(default_factory=list)
 
+    @cached_property
+    def quantiles(self) -> Quantiles:
+        """How long the calls took."""
+        return self.duration.quantiles()
 
-@dataclass(slots=True)
+
+@dataclass
 class QueueWindow:
     """One queue: rates per second."""
 
@@ -49,6 +56,11 @@ class QueueWindow:
     departures: float
     wait: Distribution
     blocked: float
+
+    @cached_property
+    def quantiles(self) -> Quantiles:
+        """How long the events waited."""
+        return self.wait.quantiles()
 
     @property
     def fill(self) -> float | None:
@@ -82,7 +94,7 @@ class QueueWindow:
         return QueueInsight(
             arrivals=self.arrivals,
             departures=self.departures,
-            wait=self.wait.quantiles(),
+            wait=self.quantiles,
             fill=self.fill,
             blocked=self.blocked,
             seconds_to_full=to_full,

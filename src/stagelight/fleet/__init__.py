@@ -90,7 +90,7 @@ class Fleet:
             )
             pipelines[name] = pipeline_stats(name, one, window)
             history = histories.setdefault(name, History())
-            history.note(seen, now)
+            history.note(window, now)
             rows[name] = history.last
         return {
             "version": DOCUMENT,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from stagelight import _names
 from stagelight._insight import read_insight
+from stagelight._limiting import bottleneck_of
 from stagelight._model import (
     PipelineStats,
     PoolStats,
@@ -14,7 +15,6 @@ from stagelight._model import (
     Rates,
     StageStats,
 )
-from stagelight._snapshot import bottleneck_of
 from stagelight.fleet._reading import StageNumbers, distribution
 from stagelight.health._report import (
     HealthReport,
@@ -70,7 +70,11 @@ def pipeline_stats(
         passes={key: sorted(one) for key, one in passes.items()},
         journeys=distribution(numbers.buckets, numbers.seconds).quantiles(),
         bottleneck=bottleneck_of(
-            window, stages, queues | backlogs, {k: set(v) for k, v in passes.items()}
+            window,
+            stages,
+            queues | backlogs,
+            {k: set(v) for k, v in passes.items()},
+            0.0,
         ),
         insight=insight,
     )

@@ -74,10 +74,11 @@ def stage_facts(  # noqa: PLR0913, PLR0917 - all that is known
     inputs = [window.queues[one] for one in stage.sight.inputs if one in window.queues]
     stalled = stuck = None
     if not victim and not leased(pipeline, name):
-        limit = _patience(stage.sight, limits)
         still = now - progress.stages.get(name, (None, now))[1]
-        stalled = _stalled(stage, inputs, still, limit)
-        stuck = _stuck(stage, limit)
+        if max(still, stage.sight.oldest / NANOSECONDS) > limits.stall:
+            limit = _patience(stage.sight, limits)
+            stalled = _stalled(stage, inputs, still, limit)
+            stuck = _stuck(stage, limit)
     overloaded, relieved = (None, True) if victim else _overload(inputs, limits)
     degraded, clear = _trouble(stage, limits)
     return Facts(

@@ -15,7 +15,9 @@ from stagelight._cells import NANOSECONDS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from stagelight._sight import QueueSight, Sight, StageSight
+    from stagelight._insight import Window
+    from stagelight._model import Quantiles
+    from stagelight._sight import Sight, StageSight
 
 FINE: Final = 300
 COARSE: Final = 480
@@ -91,13 +93,16 @@ class History:
         #: The numbers of the last row.
         self.last: dict[tuple[str, ...], float] = {}
 
-    def note(self, sight: Sight, wall: float) -> None:
+    def note(self, window: Window, wall: float) -> None:
         """Take one look into account.
 
+        Rates and shares are those since the look before, quantiles those of the window.
+
         Args:
-            sight: The look.
+            window: What happened until this look.
             wall: Wall clock in seconds.
         """
+        sight = window.later
         before, self._before = self._before, sight
         if before is None or sight.at <= before.at:
             self._minute_began = wall
@@ -107,11 +112,14 @@ class History:
         for name, stage in sight.stages.items():
             old = before.stages.get(name)
             if old is not None and old.count <= stage.count:
-                for column, number in _stage(stage, old, seconds).items():
+                spent = window.stages[name].quantiles
+                for column, number in _stage(stage, old, spent, seconds).items():
                     row["stages", name, column] = number
         for name, queue in sight.queues.items():
-            for column, number in _queue(queue, before.queues.get(name)).items():
-                row["queues", name, column] = number
+            wait = window.queues[name].quantiles.p95
+            size = queue.size
+            row["queues", name, "size"] = _NAN if size is None else float(size)
+            row["queues", name, "wait"] = _NAN if wait is None else wait
         self.last = row
         self._fine.add(wall, row)
         self._fold(row, wall)
@@ -146,30 +154,20 @@ class History:
         return found
 
 
-def _stage(now: StageSight, old: StageSight, seconds: float) -> dict[str, float]:
-    passed = now.whole.minus(old.whole)
-    spent = passed.quantiles()
+def _stage(
+    now: StageSight, old: StageSight, spent: Quantiles, seconds: float
+) -> dict[str, float]:
     busy, idle, blocked = (
         max(now.seconds[state] - old.seconds[state], 0)
         for state in _names.WORKER_STATES
     )
     total = busy + idle + blocked
     return {
-        "rate": spent.count / seconds,
+        "rate": (now.count - old.count) / seconds,
         "errors": (now.errors - old.errors) / seconds,
         "p50": _NAN if spent.p50 is None else spent.p50,
         "p95": _NAN if spent.p95 is None else spent.p95,
         "p99": _NAN if spent.p99 is None else spent.p99,
         "busy": busy / total if total else 0.0,
         "blocked": blocked / total if total else 0.0,
-    }
-
-
-def _queue(now: QueueSight, old: QueueSight | None) -> dict[str, float]:
-    same = old is not None and old.dequeued <= now.dequeued
-    wait = now.wait.minus(old.wait if old is not None and same else None)
-    p95 = wait.quantile(0.95)
-    return {
-        "size": _NAN if now.size is None else float(now.size),
-        "wait": _NAN if p95 is None else p95,
     }

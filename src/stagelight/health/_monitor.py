@@ -14,7 +14,6 @@ from stagelight._cells import NANOSECONDS
 from stagelight._insight import Window
 from stagelight._registry import REGISTRY
 from stagelight._sight import look
-from stagelight._sinks import EventRecord
 from stagelight._snapshot import Past
 from stagelight.health import _heartbeats
 from stagelight.health._checks import CHECKS
@@ -22,6 +21,7 @@ from stagelight.health._facts import pipeline_facts, stage_facts
 from stagelight.health._flags import FLAGS
 from stagelight.health._limits import Limits
 from stagelight.health._machine import Facts, Machine, Sign, Transition
+from stagelight.health._telling import tell
 from stagelight.health._verdict import Life, make_report
 from stagelight.health._watched import SAMPLE, WINDOW, Watched
 
@@ -31,9 +31,11 @@ if TYPE_CHECKING:
     from stagelight._sight import Sight
     from stagelight.health._report import HealthReport
 
-#: Seconds between two looks: while somebody watches, and while nobody does.
+#: Seconds between two looks: while somebody watches or something stands still, while
+#: something else is wrong, and while nobody watches and all is well.
 WATCHED: Final = 1.0
-UNWATCHED: Final = 5.0
+TROUBLED: Final = 5.0
+UNWATCHED: Final = 10.0
 _KEPT: Final = 100
 
 
@@ -53,6 +55,8 @@ class Monitor:
         self._history: deque[Transition] = deque(maxlen=_KEPT)
         self._lost = 0
         self._lost_at = 0.0
+        #: Signs of trouble at the last look, and those of a standstill among them.
+        self._signs = self._standing = 0
         self._users = 0
         self._eyes = 0
         self._wake = threading.Event()
@@ -124,19 +128,27 @@ class Monitor:
         while self._thread is mine:
             began = time.monotonic()
             try:
-                self.tick()
+                if not (self._eyes and self._report and self.age < 3 * WATCHED):
+                    self.tick()  # else who watches makes it look
             except Exception as error:  # noqa: BLE001 - the next look may succeed
                 _guard.caught("monitor", error)
             while self._thread is mine:
                 eyes = self._eyes > 0
-                soon = eyes or not self.life.started  # what waits for it is not to wait
-                left = began + (WATCHED if soon else UNWATCHED) - time.monotonic()
+                left = began + self._period() - time.monotonic()
                 if left <= 0:
                     break
                 wake.clear()
                 wake.wait(min(left, SAMPLE) if eyes else left)
                 if eyes:
                     self._sample()
+
+    def _period(self) -> float:
+        """Seconds to the next look."""
+        if self._eyes or not self.life.started or self._standing:
+            return WATCHED
+        report = self._report
+        calm = report is not None and report.state == _names.HEALTHY
+        return UNWATCHED if calm and not self._signs else TROUBLED
 
     # One look
 
@@ -148,10 +160,13 @@ class Monitor:
             records = list(REGISTRY.pipelines.values())
         with self._lock:
             changes = []
+            self._signs = self._standing = 0
             for record in records:
                 known = self._watched.setdefault(record.name, Watched())
-                sight, _ = look(record)
+                sight, readings = look(record)
                 changes += self._judge(record.name, known, sight, now, wall)
+                if known.fresh is not None:
+                    known.fresh = (known.fresh[0], readings)
             for name in self._watched.keys() - {record.name for record in records}:
                 del self._watched[name]
             change = self._process.update(self._process_facts(now), now, wall)
@@ -169,16 +184,17 @@ class Monitor:
             self.looked_at = clock()
             report = self._report
         for change in changes:
-            _tell(change)
+            tell(change)
         return report
 
     def _judge(
         self, name: str, known: Watched, sight: Sight, now: float, wall: float
     ) -> list[Transition]:
         known.remember(sight, WINDOW)
-        known.history.note(sight, wall)
         earlier = known.sights[0] if len(known.sights) > 1 else None
         window = Window(sight, earlier, REGISTRY.started)
+        known.fresh = (window, {})
+        known.history.note(window, wall)
         known.progress.note(window, now)
         found: list[tuple[str | None, Facts]] = [
             (None, pipeline_facts(window, known.progress, self.limits, now))
@@ -188,6 +204,8 @@ class Monitor:
             found.append((one.sight.name, facts))
         changes = []
         for stage, facts in found:
+            self._standing += facts.stalled is not None
+            self._signs += facts.overloaded is not None or facts.degraded is not None
             machine = known.machines.get(stage)
             if machine is None:
                 machine = known.machines[stage] = self._machine(name, stage)
@@ -221,9 +239,7 @@ class Monitor:
                 continue
             sizes = {one.name: one.size() for one in list(record.queues.values())}
             sizes |= {p.name: p.backlog.size() for p in list(record.pools.values())}
-            known.sizes.append((now, {k: v for k, v in sizes.items() if v is not None}))
-            while known.sizes and now - known.sizes[0][0] > WINDOW:
-                known.sizes.popleft()
+            known.note_sizes(now, {k: v for k, v in sizes.items() if v is not None})
 
     # What others ask for
 
@@ -237,6 +253,14 @@ class Monitor:
         """What ``stats()`` takes as the beginning of its window."""
         known = self._watched.get(pipeline)
         return known.past() if known is not None else Past()
+
+    def seen(self, pipeline: str) -> Past:
+        """As ``past``, with what was just seen: for a document right after a look."""
+        known = self._watched.get(pipeline)
+        if known is None:
+            return Past()
+        past = known.past()
+        return Past(past.sight, past.sizes, known.fresh)
 
     def statuses(self) -> Iterator[tuple[str, str, str]]:
         """Pipeline, stage and state of each stage, for the metric."""
@@ -269,27 +293,6 @@ class Monitor:
         self._detach()
         eyes = Monitor(self.limits)
         self.__dict__.update(eyes.__dict__)
-
-
-def _tell(change: Transition) -> None:
-    """One log event for one change of state."""
-    _sinks.announce(
-        EventRecord(
-            name=_names.STATE_EVENT,
-            pipeline=change.pipeline,
-            stage=change.stage,
-            queue=None,
-            time_ns=round(change.time * NANOSECONDS),
-            attributes={
-                _names.STATE: change.after,
-                _names.STATE_BEFORE: change.before,
-                _names.STATE_REASON: change.reason,
-                _names.STATE_VALUE: float(change.value),
-                _names.STATE_LIMIT: float(change.limit),
-                _names.STATE_SINCE: change.time,
-            },
-        )
-    )
 
 
 MONITOR: Final = Monitor()

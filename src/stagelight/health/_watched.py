@@ -11,6 +11,8 @@ from stagelight.health._facts import Progress
 from stagelight.health._history import History
 
 if TYPE_CHECKING:
+    from stagelight._insight import Window
+    from stagelight._records import StageReading
     from stagelight._sight import Sight
     from stagelight.health._machine import Machine
 
@@ -25,10 +27,13 @@ class Watched:
 
     def __init__(self) -> None:
         self.sights: deque[Sight] = deque()
-        self.sizes: deque[tuple[float, dict[str, int]]] = deque()
+        self._sizes: deque[tuple[float, dict[str, int]]] = deque()
+        self._sums: dict[str, tuple[int, int]] = {}
         self.progress = Progress()
         self.history = History()
         self.machines: dict[str | None, Machine] = {}
+        #: What was seen last.
+        self.fresh: tuple[Window, dict[str, StageReading]] | None = None
 
     def remember(self, sight: Sight, window: float) -> None:
         """Keep a look, and forget those that no window needs any more."""
@@ -41,10 +46,22 @@ class Watched:
         """Where the window begins, and the mean sizes in it."""
         if len(self.sights) < 2:  # noqa: PLR2004
             return Past()
-        sums: dict[str, list[int]] = {}
-        for _, sizes in list(self.sizes):
-            for name, size in sizes.items():
-                sums.setdefault(name, []).append(size)
         enough = WINDOW / SAMPLE / 2
-        means = {k: sum(v) / len(v) for k, v in sums.items() if len(v) >= enough}
+        means = {k: sum_ / n for k, (sum_, n) in self._sums.items() if n >= enough}
         return Past(self.sights[0], means)
+
+    def note_sizes(self, now: float, sizes: dict[str, int]) -> None:
+        """Take the sizes of all queues into account, for as long as a window lasts.
+
+        Args:
+            now: Monotonic clock in seconds.
+            sizes: Queue to its size.
+        """
+        self._sizes.append((now, sizes))
+        for name, size in sizes.items():
+            sum_, number = self._sums.get(name, (0, 0))
+            self._sums[name] = (sum_ + size, number + 1)
+        while self._sizes and now - self._sizes[0][0] > WINDOW:
+            for name, size in self._sizes.popleft()[1].items():
+                sum_, number = self._sums[name]
+                self._sums[name] = (sum_ - size, number - 1)

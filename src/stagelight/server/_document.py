@@ -41,7 +41,8 @@ def make_document(
             alerts += source()
         except Exception as error:  # noqa: BLE001, PERF203 - the rest is to be seen
             _guard.caught("alerts", error)
-    state = snapshot()
+    monitor.tick()
+    state = snapshot(monitor.seen)
     return {
         "version": state.version,
         "time": state.time,

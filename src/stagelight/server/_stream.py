@@ -1,8 +1,13 @@
-"""Server-sent events: the document once a second, made once for all who watch."""
+"""Server-sent events: the document once a second, made once for all who watch.
+
+Of very large pipelines less often: to be watched must not cost more than a hundredth
+of a processor.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Final
 
 from stagelight import _guard
@@ -10,8 +15,11 @@ from stagelight import _guard
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-#: Seconds between two documents.
+#: Seconds between two documents, at least and at most: what one costs decides.
 PERIOD: Final = 1.0
+_LONGEST: Final = 5.0
+#: Share of a processor that all documents together may take.
+_BUDGET: Final = 0.006
 #: Pages that are open at once.
 MOST: Final = 32
 
@@ -67,11 +75,12 @@ class Stream:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        due = loop.time() + PERIOD
+        period, due = PERIOD, loop.time() + PERIOD
         while self._watchers:
             await asyncio.sleep(max(due - loop.time(), 0))
             # Where the process stood still, what was missed is not made up for.
-            due = max(due + PERIOD, loop.time())
+            due = max(due + period, loop.time())
+            before = time.thread_time()
             try:
                 events = {one: self._event(one) for one in {*self._watchers.values()}}
             except Exception as error:  # noqa: BLE001 - the next one may succeed
@@ -81,3 +90,5 @@ class Stream:
                 if watcher.full():
                     watcher.get_nowait()
                 watcher.put_nowait(events[instance])
+            cost = (time.thread_time() - before) / _BUDGET
+            period = min(max((3 * period + cost) / 4, PERIOD), _LONGEST)

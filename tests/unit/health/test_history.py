@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import queue
 
+from stagelight._insight import Window
+from stagelight._registry import REGISTRY
+from stagelight._sight import look
 from stagelight.health._history import COARSE, FINE, Columns, History
 
 
@@ -34,16 +37,16 @@ def test_hours_of_a_pipeline_cost_constant_memory(pipeline, monitor, clock) -> N
     """Eight hours leave 300 fine and 480 coarse points of each number, and no more."""
     stage = pipeline.stage(lambda event: event, name="work")
     jobs = pipeline.queue(queue.Queue(10), "jobs")
-    from stagelight._registry import REGISTRY
-    from stagelight._sight import look
-
     history = History()
+    before = look(REGISTRY.pipelines["unit"])[0]
     for number in range(9 * 3600 // 5):
         if number % 2:
             jobs.put(1)
             stage(jobs.get())
         clock.advance(5)
-        history.note(look(REGISTRY.pipelines["unit"])[0], float(number * 5))
+        now = look(REGISTRY.pipelines["unit"])[0]
+        history.note(Window(now, before, 0), float(number * 5))
+        before = now
     now = float(9 * 3600)
     fine, hours = history.document(now), history.document(now, hours=True)
     assert len(fine["times"]) <= FINE
