@@ -15,7 +15,7 @@ from stagelight._known import Known
 from stagelight._pool import observe_pool, pool_kind
 from stagelight._queue import observe_queue
 from stagelight._register import add_stage, check_name, default_name
-from stagelight._registry import REGISTRY
+from stagelight._registry import LATE, REGISTRY
 from stagelight._stage import observe_stage
 
 if TYPE_CHECKING:
@@ -252,7 +252,8 @@ class Pipeline:
         and worker load, the bottleneck, and this process's memory and uptime. The
         numbers are the very ones that OpenTelemetry exports. See ``PipelineStats``.
         """
-        from stagelight._snapshot import pipeline_document
+        with LATE:
+            from stagelight._snapshot import pipeline_document
 
         return pipeline_document(self._record)
 
