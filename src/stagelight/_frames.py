@@ -165,7 +165,7 @@ def finish(  # noqa: PLR0913, PLR0917 - one call from the wrapper, no object bui
             part = slot.failure(outcome, "")
             slot.drops[dropped] = slot.drops.get(dropped, 0) + 1
             if _sinks.EVENTS:
-                turn = frame.turn if frame is not None else None
+                turn = slot.turn if frame is None else frame.turn
                 announce_drop(slot, dropped, event, turn, otel_context.get_current())
         if frame is None:
             part.record(took)

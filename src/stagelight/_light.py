@@ -43,8 +43,8 @@ def light_finish(  # noqa: PLR0913, PLR0917 - one call from the wrapper
                 span = quiet.reveal()
         outcome = _names.SUCCESS if worker.dropped is None else _names.DROPPED
         pause, turn = worker.pause, slot.turn
-        slot.turn = None
         finish(slot, worker, None, start, end, event, result)
+        slot.turn = None
         if span is not None:
             worker.quiet = Quiet()
             if slow and RESCUERS:

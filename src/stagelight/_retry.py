@@ -48,8 +48,6 @@ def drop(reason: str = "filtered", *, intentional: bool = True) -> None:
             f"{_names.MAX_NAME} characters, always one of few"
         )
     try:
-        _frames.drop(
-            this_worker(), _names.encodable(reason), intentional=intentional
-        )
+        _frames.drop(this_worker(), _names.encodable(reason), intentional=intentional)
     except Exception as error:  # noqa: BLE001 - never into the pipeline
         _guard.caught("drop", error)

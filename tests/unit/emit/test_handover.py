@@ -21,12 +21,8 @@ from opentelemetry.sdk.metrics.view import DropAggregation
 import stagelight
 from harness.readers import Attached, Pushed, by_name, collect, points, reader
 from stagelight import _names
-from stagelight._distribution import (
-    NANOSECONDS,
-    Distribution,
-    explicit_counts,
-    exponential_counts,
-)
+from stagelight._cells import NANOSECONDS, explicit_counts, exponential_counts
+from stagelight._distribution import Distribution
 from stagelight._registry import REGISTRY
 
 DURATION = _names.PROCESS_DURATION.name

@@ -6,6 +6,7 @@ import json
 import logging
 import queue
 import sys
+import threading
 from contextlib import suppress
 from datetime import datetime
 
@@ -13,6 +14,7 @@ import pytest
 
 import stagelight
 from stagelight import _guard, _logs, _names, _sinks, testing
+from stagelight._tracer import TRACER
 
 EPOCH_2026 = 1_767_225_600
 
@@ -47,7 +49,7 @@ def call(stage, *events):
     for event in events:
         try:
             stage(event)
-        except (OwnError, ValueError):  # noqa: PERF203 - each is its own call
+        except (OwnError, ValueError):
             continue
 
 
@@ -61,7 +63,15 @@ def lines(monkeypatch):
     monkeypatch.setattr(_logs.EMITTER, "json_lines", False)
     _logs.EMITTER.begin_anew()
     _logs.write_json_lines()
-    yield lambda: [json.loads(line) for line in stream.getvalue().split("\n")[:-1]]
+
+    def written(*, anew=False):
+        text = stream.getvalue()
+        if anew:
+            stream.seek(0)
+            stream.truncate()
+        return [json.loads(line) for line in text.split("\n")[:-1]]
+
+    yield written
     _logs.LINES.handlers, _, _logs.LINES.propagate = before
     _logs.LINES.setLevel(before[1])
 
@@ -107,20 +117,40 @@ def test_a_record_is_whole(load):
     assert span["attributes"][_names.ERROR_TYPE] == kind
 
 
-def test_unsampled_failures_have_ids_as_well(load, spans):
-    """With journeys left out of the sample, log records still name one trace each."""
-    from stagelight._tracer import TRACER
-
+@pytest.mark.parametrize("drop", [True, False])
+@pytest.mark.parametrize("name", ["plain", "coroutine", "generator", "asynchronous"])
+def test_outside_of_the_sample_records_are_as_whole(pipeline, spans, lines, name, drop):
+    """A record names event, queue and trace as well where nothing was sampled."""
     TRACER.configure(spans.provider, 1e-6)
-    heard = []
-    _sinks.EVENTS.append(heard.append)
-    try:
-        call(load, *map(Order, (1, 3, 5)))
-    finally:
-        _sinks.EVENTS.remove(heard.append)
-    ids = [json.loads(_logs.json_line(one, {}))["trace_id"] for one in heard]
-    assert len(ids) == len(set(ids)) == 3
-    assert len(spans.named("process load")) <= 1  # the bucket holds one to begin with
+    function = globals()[name]
+    stage = pipeline.stage(function)
+    fetched = pipeline.queue(queue.Queue(), "fetched")
+    feed = pipeline.stage(fetched.put, name="feed")
+    # Journeys begin in threads of their own; the first one takes the only token.
+    for number in range(3):
+        event = {"id": number, "drop": drop and number > 0}
+        thread = threading.Thread(target=feed, args=(event,))
+        thread.start()
+        thread.join()
+        with suppress(OwnError):
+            RUNS[function](stage(fetched.get()))
+        if number == 0:
+            lines(anew=True)
+            spans.exporter.clear()
+    found = lines()
+    assert [line["attributes"][_names.EVENT_ID] for line in found] == (
+        ["1"] if drop else ["1", "2"]  # of equal drops only the first is told
+    )
+    for line in found:
+        assert line["attributes"][_names.QUEUE] == "fetched"
+        assert len(line["trace_id"]) == 32
+        assert len(line["span_id"]) == 16
+    assert len({line["trace_id"] for line in found}) == len(found)
+    # A failed journey is exported after all, with the ids that its record names.
+    rescued = {
+        f"{span.context.span_id:016x}" for span in spans.named(f"process {name}")
+    }
+    assert rescued == (set() if drop else {line["span_id"] for line in found})
 
 
 def test_an_event_is_never_written(load, lines):

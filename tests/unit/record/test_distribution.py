@@ -1,22 +1,22 @@
 from __future__ import annotations
 
 import math
+import threading
+from contextlib import suppress
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stagelight import _names
-from stagelight._distribution import (
+from stagelight import _distribution, _names
+from stagelight._cells import (
     BOUNDS,
-    CELLS,
     NANOSECONDS,
-    Distribution,
-    Exemplar,
     explicit_counts,
     exponential_counts,
 )
+from stagelight._distribution import BATCH, Distribution, Exemplar
 
 #: Durations around every edge, and anywhere from nothing to a week.
 VALUES = st.one_of(
@@ -65,6 +65,84 @@ def test_merging_in_any_order_equals_one_stream(parts, shuffle):
     for part in order:
         merged.merge(recorded(part))
     assert state(merged) == state(recorded([one for part in parts for one in part]))
+
+
+@given(st.lists(VALUES, min_size=1, max_size=5), st.lists(st.booleans(), max_size=12))
+def test_when_the_buffer_is_folded_shows_nowhere(values, folds):
+    """Samples that wait are counted as those that are in their cells already."""
+    one, seen = Distribution(), []
+    for fold in folds:
+        for value in values * (BATCH // 3):
+            one.record(value)
+            seen.append(value)
+        if fold:
+            one.fold()
+        assert (one.count, one.sum) == (len(seen), sum(seen))
+        assert (one.min, one.max) == (min(seen), max(seen))
+        assert state(one.settled()) == state(one) == state(recorded(seen))
+
+
+def test_a_buffer_is_bounded():
+    """Samples are folded many at a time, and never more wait than a batch."""
+    one = Distribution()
+    for number in range(10 * BATCH):
+        one.record(number)
+        assert len(one._state[4]) < BATCH
+    assert one.count == 10 * BATCH
+
+
+def test_a_settled_copy_stays():
+    """A look that was taken does not change with what is recorded later."""
+    one = recorded([5, 6])
+    look = one.settled()
+    one.record(7)
+    one.fold()
+    look.record(100)
+    assert state(look) == state(recorded([5, 6, 100]))
+    assert state(one) == state(recorded([5, 6, 7]))
+
+
+@pytest.mark.parametrize("folds", [False, True])
+def test_a_reader_sees_each_sample_exactly_once(folds):
+    """Another thread that reads meanwhile never sees fewer or more than there are."""
+    one, done, seen = Distribution(), threading.Event(), []
+
+    def read():
+        while not done.is_set():
+            look = one.settled()
+            seen.append((sum(look.cells.values()), look.sum))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for number in range(20_000):
+        one.record(1)
+        if folds and number % 7 == 0:
+            one.fold()
+    done.set()
+    reader.join()
+    assert seen == sorted(seen)
+    assert all(count == total for count, total in seen)
+    assert one.count == one.sum == 20_000
+
+
+@pytest.mark.parametrize("raising", [False, True])
+def test_a_signal_while_folding_loses_nothing(monkeypatch, raising):
+    """What interrupts a fold may record and may end it; every sample is still there."""
+    one = recorded([1, 2, 3])
+    folded = _distribution._folded
+
+    def interrupted(state_):
+        one.record(4)
+        one.fold()  # already folding: left to the one that is interrupted
+        if raising:
+            raise KeyboardInterrupt
+        return folded(state_)
+
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(_distribution, "_folded", interrupted)
+        one.fold()
+    one.record(5)
+    assert state(one) == state(recorded([1, 2, 3, 4, 5]))
 
 
 @given(SAMPLES, SAMPLES, SAMPLES)
@@ -147,7 +225,6 @@ def test_edges_and_outliers_have_a_cell():
         assert sum(explicit_counts(one.cells)) == 1
         zero, _, counts = exponential_counts(one.cells)
         assert zero + sum(counts) == 1
-    assert len(BOUNDS) + 1 == CELLS
     assert sorted(set(BOUNDS)) == BOUNDS
     assert exponential_counts(Distribution().cells) == (0, 0, [])
 

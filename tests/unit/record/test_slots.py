@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagelight import _names
-from stagelight._distribution import NANOSECONDS
+from stagelight._cells import NANOSECONDS
 from stagelight._records import Peak, SlotRecord, StageRecord
 from stagelight._registry import PipelineRecord
-from stagelight._slots import HISTORY, Slot, Totals, Worker
+from stagelight._slots import Slot, Worker
+from stagelight._totals import HISTORY, Totals
 
 FAILURES = [
     (_names.FAILURE, "ValueError"),
@@ -116,6 +117,7 @@ def observed(team):
     return record
 
 
+@settings(max_examples=50)
 @given(TEAM, st.randoms(use_true_random=False))
 def test_slots_in_any_order_equal_one_stream(team, shuffle):
     """Workers' slots add up to what one worker would have counted, in any order."""
@@ -128,6 +130,7 @@ def test_slots_in_any_order_equal_one_stream(team, shuffle):
     assert merged.history == history(team)
 
 
+@settings(max_examples=50)
 @given(TEAM, st.data())
 def test_folding_a_worker_changes_no_total(team, data):
     """A worker that ends moves its counts: no total changes, whoever ends first."""
@@ -142,6 +145,7 @@ def test_folding_a_worker_changes_no_total(team, data):
         assert record.totals().history == seconds == history(team)
 
 
+@settings(max_examples=50)
 @given(TEAM)
 def test_reading_changes_nothing(team):
     """A slot may be read as often as one likes."""
@@ -161,7 +165,7 @@ def test_history_is_bounded(work):
     assert {key: seconds[key] for key in sorted(seconds)[-HISTORY:]} == history([work])
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=6))
 def test_threads_that_end_leave_their_counts(sizes):
     """Real threads fold as they end: no slot stays, and no call is lost."""
