@@ -20,6 +20,8 @@ from stagelight._trail import POSSIBLE, Quiet
 from stagelight._turns import leave_call, take
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context
+
     from stagelight._distribution import Distribution
     from stagelight._journey import Turn
     from stagelight._runs import Run
@@ -150,8 +152,9 @@ def finish(  # noqa: PLR0913, PLR0917 - one call from the wrapper, no object bui
     end: int,
     event: Any,
     result: Any,
+    context: Context | None = None,
 ) -> None:
-    """End a call that returned."""
+    """End a call that returned; its context, where it is not current any more."""
     try:
         dropped = worker.dropped
         pause = worker.pause
@@ -166,7 +169,8 @@ def finish(  # noqa: PLR0913, PLR0917 - one call from the wrapper, no object bui
             slot.drops[dropped] = slot.drops.get(dropped, 0) + 1
             if _sinks.EVENTS:
                 turn = slot.turn if frame is None else frame.turn
-                announce_drop(slot, dropped, event, turn, otel_context.get_current())
+                context = context or otel_context.get_current()
+                announce_drop(slot, dropped, event, turn, context)
         if frame is None:
             part.record(took)
             return
