@@ -140,10 +140,16 @@ class Emitter:
             self._told[key] = (record.time_ns, 0)
             return left_out
 
+    def begin_anew(self) -> None:
+        """Forget which notices were told a short while ago."""
+        with self._lock:
+            self._told.clear()
+
     def after_fork(self) -> None:
-        """Free what another thread of the parent held."""
+        """Free what another thread of the parent held; a child tells anew."""
         reinit([self._lock])
         self._busy = threading.local()
+        self._told = {}
 
 
 # The API has no public name for "nothing set yet".

@@ -44,6 +44,7 @@ LAYERS = [
             "_turns",
             "_explicit",
             "_carrier",
+            "_announce",
             "_frames",
             "_light",
             "_runs",
