@@ -96,9 +96,7 @@ class Stack:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # All at once: each may take its time.
-        for server in self.servers:
-            server.ask_to_stop()
+        # The last that started is the first to stop: the collector finds Jaeger there.
         self._stack.close()
 
 
