@@ -90,6 +90,10 @@ class Server:
         """Whether it runs."""
         return self._process is not None and self._process.poll() is None
 
+    def wrap(self, *prefix: str) -> None:
+        """Start it under another command, such as `unshare`, from now on."""
+        self._command[:0] = prefix
+
     def start(self) -> None:
         """Start it, with its log continued."""
         # The program's OTEL_* would be taken for the servers' own telemetry.
