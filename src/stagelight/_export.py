@@ -101,18 +101,43 @@ class Watched:
         try:
             if self._pid != os.getpid():
                 self._renew()
-            result = self._inner.export(batch, *args, **kwargs)
+            result = self._send(batch, *args, **kwargs)
         except Exception as error:  # noqa: BLE001 - 1.39 raises where 1.45 returns
             self.reason = f"{type(error).__name__}: {error}"
             self._fail(batch)
             return None
         finally:
             _RUNNING.watched = before
-        if getattr(result, "name", "SUCCESS") == "SUCCESS":
+        if _succeeded(result):
             self._succeed()
         else:
             self._fail(batch)
         return result
+
+    def _send(self, batch: Any, *args: Any, **kwargs: Any) -> Any:
+        while True:
+            inner = self._inner
+            result = inner.export(batch, *args, **kwargs)
+            if inner is self._inner or _succeeded(result):
+                return result
+
+    def hurry(self) -> None:
+        """Let a running export try again at once instead of when its pause is over.
+
+        The pauses of an exporter double up to half a minute: an endpoint that is back
+        would be missed by a process that ends.
+        """
+        inner = self._inner
+        if self._pid != os.getpid() or not _is_otlp(inner):
+            return
+        before, _RUNNING.watched = _RUNNING.watched, self
+        try:
+            self._inner = renewed(inner)
+            inner.shutdown()
+        except Exception as error:  # noqa: BLE001 - an exporter's trouble at the end
+            _guard.caught("flush", error)
+        finally:
+            _RUNNING.watched = before
 
     def abort(self) -> None:
         """Give up a running export that waits to try again."""
@@ -184,8 +209,16 @@ class Watched:
         # The parent's exporter is kept: closing it could close its connection.
         self._parents.append(self._inner)
         self._pid = os.getpid()
-        if type(self._inner).__module__.startswith("opentelemetry.exporter.otlp."):
+        if _is_otlp(self._inner):
             self._inner = renewed(self._inner)
+
+
+def _is_otlp(inner: Any) -> bool:
+    return type(inner).__module__.startswith("opentelemetry.exporter.otlp.")
+
+
+def _succeeded(result: Any) -> bool:
+    return bool(getattr(result, "name", "SUCCESS") == "SUCCESS")
 
 
 class _Quiet(logging.Filter):
@@ -254,6 +287,13 @@ def struggling(signal: str) -> bool:
         signal: ``traces``, ``metrics`` or ``logs``.
     """
     return any(one.struggling for one in _WATCHED if one.signal == signal)
+
+
+def hurry() -> None:
+    """Let exports that wait to try again do it now."""
+    for watched in _WATCHED:
+        if watched.struggling:
+            watched.hurry()
 
 
 def close(late: Collection[str]) -> None:

@@ -38,6 +38,7 @@ def force_flush(timeout: float = _PATIENCE) -> bool:
         Whether everything was handed over in time.
     """
     end_turns()
+    _export.hurry()
     late = _side_by_side("force_flush", timeout)
     return not late
 
@@ -101,6 +102,7 @@ def flush_now(timeout: float | None = None) -> None:
     if PROVIDERS.closed:
         return
     end_turns()
+    _export.hurry()
     late = _side_by_side("force_flush", timeout or _PATIENCE, give_up=True)
     if late and PROVIDERS.made:
         _export.close(late)
