@@ -95,7 +95,7 @@ def work(rate: int, seconds: float) -> None:
 
 def series(url: str, name: str, job: str = "") -> float:
     """Sum a metric's series in a Prometheus exposition."""
-    pattern = rf"^{name}(?:_total)?(\{{.*?\}})? ([^ ]+)"
+    pattern = rf"^{name}(?:_total)?(\{{.*\}})? (\S+)"
     found = re.findall(pattern, get(url), re.MULTILINE)
     return sum(float(value) for labels, value in found if job in labels)
 

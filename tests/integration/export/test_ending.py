@@ -35,6 +35,7 @@ def test_nothing_lost(protocol, tmp_path):
     assert "lost" not in done.stderr
     assert json.loads(document.read_text())["process"]["telemetry_dropped"] == {}
 
+
 RECOVERING = """
     import sys
     import time
