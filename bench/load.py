@@ -10,6 +10,7 @@ program's, exactly, and nobody may have refused or dropped anything.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -67,10 +68,8 @@ def work(rate: int, seconds: float) -> None:
     while (elapsed := time.perf_counter() - began) < seconds:
         for _ in range(int(elapsed * rate) - number):
             number += 1
-            try:
+            with contextlib.suppress(ValueError):
                 handle({"id": number})
-            except ValueError:
-                pass
         # How far a burst ends behind the time at which the next should begin.
         late = time.perf_counter() - began - elapsed - BURST
         lag = max(lag, late)

@@ -39,7 +39,7 @@ class Sender:
         patience: Seconds after which a batch is given up.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all are named, most are rare
         self,
         endpoint: str,
         service: str,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from harness import OtlpReceiver
 from harness.backends import Jaeger, Prometheus
 from realstack import Stack, Unavailable, build

@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 import yaml
+
 from realstack import ROOT, Unavailable, build, find
 from realstack.build import COLLECTOR
 

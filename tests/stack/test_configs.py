@@ -9,6 +9,7 @@ import time
 
 import pytest
 import yaml
+
 from harness import OtlpReceiver
 from harness.backends import eventually
 from harness.sender import Sender
@@ -115,7 +116,7 @@ def test_no_batch_processor():
 
 
 def test_build_is_locked():
-    """The collector is built from the modules that its manifest names, and no others."""
+    """The collector is built from the modules that its manifest names."""
     manifest = yaml.safe_load((COLLECTOR / "manifest.yaml").read_text())
     named = {
         tuple(entry["gomod"].split())
@@ -131,7 +132,7 @@ def test_build_is_locked():
 
 
 def test_prometheus_accepts(tmp_path):
-    """promtool accepts Prometheus's file and rules."""
+    """Promtool accepts Prometheus's file and rules."""
     tool("promtool")
     for config in (OPS / "prometheus.yml", prometheus_config(tmp_path, Ports())):
         command = [tool("promtool"), "check", "config", str(config)]
@@ -149,7 +150,7 @@ def test_prometheus_2_and_3():
 
 
 def test_alertmanager_accepts():
-    """amtool accepts Alertmanager's file."""
+    """Amtool accepts Alertmanager's file."""
     command = [tool("amtool"), "check-config", str(OPS / "alertmanager.yml")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 import psutil
 import pytest
+
 from harness import OtlpReceiver
 from harness.backends import Jaeger, eventually
 from harness.sender import Sender

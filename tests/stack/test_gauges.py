@@ -87,5 +87,6 @@ def test_gauges(stack, prometheus, tmp_path):
         assert eventually(lambda: prometheus.number(blocked) > before)
         release.touch()
         assert program.finish().returncode == 0
-    done = 'stagelight_stage_consumed_events_total{job="gauges", stagelight_stage_name="work"}'
+    chosen = '{job="gauges", stagelight_stage_name="work"}'
+    done = f"stagelight_stage_consumed_events_total{chosen}"
     assert eventually(lambda: prometheus.number(f"sum({done})") == 5)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+
 from realstack import ROOT
 
 
@@ -15,8 +16,11 @@ def figures(stack, tmp_path_factory):
     """What bench/load.py measures, shorter than by hand."""
     path = tmp_path_factory.mktemp("load") / "figures.json"
     done = subprocess.run(
-        [sys.executable, str(ROOT / "bench" / "load.py")]
-        + ["--seconds", "8", "--json", str(path)],
+        [
+            sys.executable,
+            str(ROOT / "bench" / "load.py"),
+            *("--seconds", "8", "--json", str(path)),
+        ],
         capture_output=True,
         text=True,
         check=False,

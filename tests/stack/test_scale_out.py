@@ -36,7 +36,7 @@ PROGRAM = """
 
 
 def test_agent_and_two_gateways(otelcol, tmp_path):
-    """Whole traces meet in one gateway; failures are kept, metrics and logs complete."""
+    """Whole traces meet in one gateway; failures are kept, metrics complete."""
     agent_ports, *gateway_ports = Ports.free(), Ports.free(), Ports.free()
     with ExitStack() as cleanup:
         stores = [cleanup.enter_context(OtlpReceiver()) for _ in gateway_ports]

@@ -1,4 +1,4 @@
-"""A pipeline goes on at its own pace, and in bounded memory, whatever the stack does."""
+"""A pipeline keeps its pace, in bounded memory, whatever the stack does."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import json
 import signal
 import statistics
 import time
+from itertools import pairwise
 
 import pytest
+
 from harness import start_program
 from harness.backends import eventually
 from realstack import Ports, get
@@ -51,7 +53,8 @@ STEADY = """
             except ValueError:
                 pass
         rounds.append((began, 2000 / (time.monotonic() - began)))
-    print(json.dumps({"rounds": rounds, "total": total, "grown": memory().rss - before}))
+    grown = memory().rss - before
+    print(json.dumps({"rounds": rounds, "total": total, "grown": grown}))
 """
 
 
@@ -110,7 +113,7 @@ def ratios(folder):
         assert consumed(ports, "first") == seen["total"]
         assert consumed(ports, "second") == seen["total"]
     rates = {"healthy": [], "hangs": [], "absent": []}
-    for (name, began), (_, ended) in zip(phases, phases[1:], strict=False):
+    for (name, began), (_, ended) in pairwise(phases):
         inside = [
             rate for at, rate in seen["rounds"] if began + SETTLE < at < ended - 0.1
         ]
@@ -140,7 +143,7 @@ def test_throughput(tmp_path, otelcol):
 
 @pytest.mark.parametrize("journeys", ["50", "all"])
 def test_absent_at_start(tmp_path, otelcol, journeys):
-    """A program that starts before its collector counts everything, in bounded memory."""
+    """A program that starts before its collector counts all, in bounded memory."""
     ports = Ports.free()
     stop = tmp_path / "stop"
     env = {

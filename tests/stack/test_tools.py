@@ -11,6 +11,7 @@ import sys
 
 import psutil
 import pytest
+
 from harness.backends import eventually
 from realstack import ROOT, Unavailable, build, find, get, get_json
 

@@ -33,7 +33,7 @@ SYSTEM: Final = {
 }
 
 
-class Unavailable(RuntimeError):
+class Unavailable(RuntimeError):  # noqa: N818 - read as "except Unavailable"
     """A program can neither be found nor built here; the message says why."""
 
 

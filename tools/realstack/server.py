@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from typing_extensions import Self
+
 #: Jaeger takes ten seconds to send its own traces to nobody.
 _PATIENCE: Final = 15.0
 #: Loopback never goes through a proxy.
@@ -66,7 +68,7 @@ class Server:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         self.start()
         self.wait_ready()
         return self

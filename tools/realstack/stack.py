@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
+    from typing_extensions import Self
+
 ROOT: Final = Path(__file__).parent.parent.parent
 OPS: Final = ROOT / "ops"
 
@@ -78,7 +80,7 @@ class Stack:
         """Alertmanager's page and API."""
         return f"http://127.0.0.1:{self.ports.alertmanager}"
 
-    def __enter__(self) -> Stack:
+    def __enter__(self) -> Self:
         try:
             for server in self.servers:
                 self._stack.callback(server.stop)

@@ -4,6 +4,7 @@ import json
 import time
 
 import pytest
+
 from harness import OtlpReceiver, run_program, start_program
 
 PROGRAM = """
