@@ -13,7 +13,7 @@ import yaml
 from harness import OtlpReceiver
 from harness.backends import eventually
 from harness.sender import Sender
-from realstack import ROOT, Ports, Unavailable, find, get_json
+from realstack import ROOT, Ports, Unavailable, build, find, get_json
 from realstack.build import COLLECTOR
 from realstack.stack import collector, prometheus_config
 
@@ -66,6 +66,33 @@ def test_collector_accepts(otelcol, name, env):
     done = validate(otelcol, ROOT / name, **env)
     assert done.returncode == 0, done.stderr
     assert "deprecated" not in done.stderr
+
+
+@pytest.mark.parametrize("path", sorted(OPS.glob("jaeger*.yaml")), ids=lambda p: p.stem)
+def test_jaeger_accepts(stack, path):
+    """Jaeger accepts its file for each storage."""
+    command = [str(build("jaeger")), "validate", "--config", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_documented_variables():
+    """Each variable in docs/operating.md is one that the collector's file reads."""
+    page = (ROOT / "docs" / "operating.md").read_text()
+    config = (ROOT / "collector-config.yaml").read_text()
+    rows = re.findall(r"^\| (`[A-Z].*?) \|", page, re.MULTILINE)
+    listed = set(re.findall(r"`([A-Z_]+)`", " ".join(rows)))
+    assert len(listed) >= 8
+    assert listed <= set(re.findall(r"\$\{env:(\w+)", config))
+
+
+def test_runbook_covers_the_alerts():
+    """Each alert of the collector is explained where its runbook_url leads."""
+    page = (ROOT / "docs" / "operating.md").read_text()
+    rules = yaml.safe_load((OPS / "rules" / "collector.yml").read_text())
+    for group in rules["groups"]:
+        for rule in group["rules"]:
+            assert f"**{rule['alert']}**" in page
 
 
 def test_collector_refuses(otelcol):

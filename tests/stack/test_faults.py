@@ -223,6 +223,27 @@ def disk_full(folder):
             return settle(sender, lambda: numbers(backend))
 
 
+def queue_full(folder):
+    """Fill the queue up to its limit, here 300 kB, while the backend is down."""
+    ports = Ports.free()
+    limit = folder / "limit.yaml"
+    limit.write_text(
+        "exporters: {otlp_grpc/jaeger: {sending_queue: {queue_size: 300000}}}"
+    )
+    with OtlpReceiver() as backend:
+        env = {"JAEGER_OTLP_ENDPOINT": backend.grpc_endpoint.removeprefix("http://")}
+        server = make_collector(folder, ports, env)
+        server.add_arguments("--config", str(limit))
+        with server:
+            backend.refuse()
+            url = f"http://127.0.0.1:{ports.otlp_http}"
+            with Sender(url, "full", size=500, pause=0.02) as sender:
+                eventually(lambda: len(sender.given_up) > 100, timeout=60)
+                backend.recover()
+                sender.wait_until(500, timeout=60)
+            return settle(sender, lambda: numbers(backend))
+
+
 SCENARIOS = (
     collector_killed,
     jaeger_down,
@@ -230,6 +251,7 @@ SCENARIOS = (
     slow_backend,
     large_payloads,
     disk_full,
+    queue_full,
 )
 
 
@@ -298,5 +320,12 @@ def test_disk_full(outcomes):
     if "disk_full" not in outcomes:
         pytest.skip("no mount namespace can be had, so no small disk")
     outcome = result(outcomes["disk_full"])
+    assert outcome.given_up
+    assert outcome.acknowledged - outcome.arrived == set()
+
+
+def test_queue_full(outcomes):
+    """A full queue refuses, so that senders know, and loses nothing that it took."""
+    outcome = result(outcomes["queue_full"])
     assert outcome.given_up
     assert outcome.acknowledged - outcome.arrived == set()

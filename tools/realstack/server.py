@@ -96,6 +96,10 @@ class Server:
         """Start it under another command, such as `unshare`, from now on."""
         self._command[:0] = prefix
 
+    def add_arguments(self, *arguments: str) -> None:
+        """Start it with further arguments from now on."""
+        self._command += arguments
+
     def start(self) -> None:
         """Start it, with its log continued."""
         # The program's OTEL_* would be taken for the servers' own telemetry.
