@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,6 +47,7 @@ class Run:
 
     service: str
     seconds: float
+    stages: dict[str, dict[str, Any]] | None  # of its --json document
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +74,7 @@ def sources(tmp_path_factory):
     ],
     ids="-".join,
 )
-def run(request, stack, sources):
+def run(request, stack, sources, tmp_path_factory):
     """The example, run into the stack under one of the two commands."""
     command, protocol = request.param
     service = f"index-{command}-{protocol.partition('/')[0]}"
@@ -85,10 +88,10 @@ def run(request, stack, sources):
         "OTEL_TRACES_SAMPLER": "always_on",
         "OTEL_METRIC_EXPORT_INTERVAL": "200",  # the run takes a second
     }
+    document = tmp_path_factory.mktemp("run") / "stats.json"
     if command == "run":
-        done = run_program(
-            EXAMPLE, str(sources), env=env, prefix=("-m", "stagelight", "run")
-        )
+        prefix = ("-m", "stagelight", "run", "--json", str(document))
+        done = run_program(EXAMPLE, str(sources), env=env, prefix=prefix)
     else:
         done = run_program(
             EXAMPLE, str(sources), env=env, prefix=(str(instrument), sys.executable)
@@ -99,7 +102,10 @@ def run(request, stack, sources):
     assert f"{UNDECODABLE + BROKEN} failures" in done.stdout
     assert "lost" not in done.stderr
     seconds = float(re.search(r"in ([0-9.]+) s", done.stdout)[1])
-    return Run(service, seconds)
+    stages = None
+    if document.exists():
+        stages = json.loads(document.read_text())["pipelines"][service]["stages"]
+    return Run(service, seconds, stages)
 
 
 def test_traces(run, jaeger):
@@ -171,7 +177,7 @@ def test_counters(run, prometheus):
 
 
 def test_histograms(run, prometheus):
-    """Histograms count what the counters count, and their sums are plausible times."""
+    """Histograms count what the counters count; sums are those of the document."""
     name = "stagelight_stage_process_duration_seconds"
     by = "sum by (stagelight_stage_name, stagelight_outcome)"
     chosen = f'{{job="{run.service}"}}'
@@ -188,6 +194,10 @@ def test_histograms(run, prometheus):
     for (stage,), seconds in sums.items():
         assert 0 < seconds <= workers[stage] * (run.seconds + 0.1)
     assert sums["Enricher",] < sums["enricher",]
+    if run.stages:
+        for (stage,), seconds in sums.items():
+            duration = run.stages[stage]["duration"]
+            assert seconds == pytest.approx(duration["mean"] * duration["count"])
 
 
 def test_exemplars(run, prometheus, jaeger):

@@ -61,7 +61,11 @@ def test_agent_and_two_gateways(otelcol, tmp_path):
         folder.mkdir()
         env = {"GATEWAYS": f"[{names}]", "GATEWAY_INSECURE": "true"}
         config = CONFIGS / "agent.yaml"
-        cleanup.enter_context(collector(folder, agent_ports, env, config))
+        agent = collector(folder, agent_ports, env, config)
+        soon = folder / "soon.yaml"
+        soon.write_text("connectors: {span_metrics: {metrics_flush_interval: 1s}}")
+        agent.add_arguments("--config", str(soon))
+        cleanup.enter_context(agent)
         done = run_program(
             PROGRAM,
             env={
