@@ -1,4 +1,4 @@
-"""The group of all commands; each one is a file of its own, imported when it is used."""
+"""The group of all commands; each is a file of its own, imported when it is used."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from stagelight.cli._refused import Refused
     "values",
     metavar="FIELD=VALUE",
     multiple=True,
-    help="Fill in what only you know, such as --set site=datadoghq.eu. May be repeated.",
+    help="Fill in what only you know, as in --set site=datadoghq.eu. May be repeated.",
 )
 @click.option(
     "--token",

@@ -1,25 +1,12 @@
-"""What each vendor's OTLP intake asks for, as the lines of an environment.
-
-One table. Every line is a variable that the OpenTelemetry SDK itself reads, so that
-they serve ``stagelight run``, ``configure()`` and ``opentelemetry-instrument`` alike.
-"""
+"""The table of vendors: what each one's OTLP intake asks for, by its documentation."""
 
 from __future__ import annotations
 
-import base64
-import re
-import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
-
-from stagelight._errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Final
 
 #: Without these the SDK alone, unlike ``configure()``, exports nothing.
-_ALWAYS: Final = (
+ALWAYS: Final = (
     ("OTEL_TRACES_EXPORTER", "otlp"),
     ("OTEL_METRICS_EXPORTER", "otlp"),
     ("OTEL_LOGS_EXPORTER", "otlp"),
@@ -39,9 +26,6 @@ _HEADERS: Final = "OTEL_EXPORTER_OTLP_HEADERS"
 _TRACES: Final = "OTEL_EXPORTER_OTLP_TRACES_"
 _METRICS: Final = "OTEL_EXPORTER_OTLP_METRICS_"
 _LOGS: Final = "OTEL_EXPORTER_OTLP_LOGS_"
-
-#: What may stand in a host name, a path or a name of a data set.
-_VALUE: Final = re.compile(r"[\w.:/@-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +97,7 @@ VENDORS: Final = (
         title="Honeycomb",
         fields=(
             Field(
-                "host", "api.honeycomb.io or api.eu1.honeycomb.io", "api.honeycomb.io"
+                "host", "that of your region (api.eu1.honeycomb.io)", "api.honeycomb.io"
             ),
             Field("dataset", "data set of the metrics", "stagelight"),
         ),
@@ -158,9 +142,7 @@ VENDORS: Final = (
         name="new-relic",
         title="New Relic",
         fields=(
-            Field(
-                "host", "otlp.nr-data.net or otlp.eu01.nr-data.net", "otlp.nr-data.net"
-            ),
+            Field("host", "that of your region (otlp.eu01...)", "otlp.nr-data.net"),
         ),
         token="licence key",  # noqa: S106 - says what it is
         lines=(
@@ -306,103 +288,3 @@ VENDORS: Final = (
         aliases=("amazon", "cloudwatch", "xray"),
     ),
 )
-
-
-def find(name: str) -> Vendor:
-    """The vendor of a name, whatever its case and its spaces.
-
-    Args:
-        name: Such as ``honeycomb``, ``Grafana Cloud`` or ``gcp``.
-
-    Raises:
-        ConfigurationError: There is none; the text lists those that there are.
-    """
-    wanted = _plain(name)
-    for vendor in VENDORS:
-        if wanted in {_plain(one) for one in (vendor.name, *vendor.aliases)}:
-            return vendor
-    names = ", ".join(vendor.name for vendor in VENDORS)
-    raise ConfigurationError(f"no vendor {name!r} is known; known are {names}")
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\W_]", "", name).lower()
-
-
-def environment(
-    vendor: Vendor, values: Mapping[str, str], token: str | None = None
-) -> dict[str, str]:
-    """The variables that lead telemetry to a vendor.
-
-    Args:
-        vendor: A row of the table.
-        values: What only the user knows, by the names of the vendor's fields; a
-            placeholder stands for what is missing.
-        token: The secret; a placeholder where it is None.
-
-    Raises:
-        ConfigurationError: A field is unknown, or a value cannot stand in an address.
-    """
-    known = {field.name: field for field in vendor.fields}
-    for name, value in values.items():
-        if name not in known:
-            raise ConfigurationError(
-                f"{vendor.name} has no {name!r}; it takes {', '.join(known)}"
-            )
-        if not _VALUE.fullmatch(value):
-            raise ConfigurationError(
-                f"{vendor.name}: {name} is {value!r}; it takes letters, digits and "
-                ". : / @ _ -"
-            )
-    filled = {
-        field.name: values.get(field.name) or field.default or field.placeholder
-        for field in vendor.fields
-    }
-    lines = dict(_ALWAYS)
-    for variable, template in vendor.lines:
-        in_header = variable.endswith("HEADERS")
-        texts = {
-            name: quote(value, safe="") if in_header else value
-            for name, value in filled.items()
-        }
-        texts["token"] = quote(token or "YOUR_TOKEN", safe="")
-        if "{basic}" in template:
-            texts["basic"] = _basic(filled["instance"], token)
-        lines[variable] = re.sub(
-            r"\{([\w-]+)\}", lambda found, known=texts: known[found[1]], template
-        )
-    return lines
-
-
-def _basic(user: str, token: str | None) -> str:
-    if token is None or user.startswith("YOUR_"):
-        return "BASE64_OF_INSTANCE_COLON_TOKEN"
-    return quote(base64.b64encode(f"{user}:{token}".encode()).decode(), safe="")
-
-
-def render(vendor: Vendor, lines: Mapping[str, str], *, shell: bool = True) -> str:
-    """The lines as text, with comments on what else the vendor needs.
-
-    Args:
-        vendor: A row of the table.
-        lines: What ``environment`` returned.
-        shell: Whether for a shell, with ``export`` and quotes, or for an env file.
-    """
-    missing = [
-        f"{field.placeholder}: {field.meaning}"
-        for field in vendor.fields
-        if any(field.placeholder in value for value in lines.values())
-    ]
-    if any("YOUR_TOKEN" in value or "COLON_TOKEN" in value for value in lines.values()):
-        missing.append(f"the token: {vendor.token}")
-    comments = [
-        f"{vendor.title}: {vendor.documentation}",
-        *(f"fill in {text}" for text in missing),
-        *vendor.notes,
-    ]
-    texts = [f"# {comment}" for comment in comments]
-    for name, value in lines.items():
-        texts.append(
-            f"export {name}={shlex.quote(value)}" if shell else f"{name}={value}"
-        )
-    return "\n".join(texts) + "\n"
