@@ -53,7 +53,10 @@ RULES: dict[str, Rules] = {
         paths=_below("api.eu1.honeycomb.io"),
         headers={
             **_same(x_honeycomb_team=_SECRET),
-            "metrics": {"x-honeycomb-team": _SECRET, "x-honeycomb-dataset": "pipelines"},
+            "metrics": {
+                "x-honeycomb-team": _SECRET,
+                "x-honeycomb-dataset": "pipelines",
+            },
         },
     ),
     "datadog": Rules(
