@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from stagelight import _guard
+from stagelight import _guard, _secrets
 from stagelight._backlog import (
     BACKLOGS,
     LOGS,
@@ -70,7 +70,12 @@ class Watched:
         #: Set while the endpoint does not answer as it should.
         self.struggling = False
         self.reason = ""
-        self._address = str(getattr(inner, "_endpoint", "its endpoint"))
+        #: Exports that were taken.
+        self.accepted = 0
+        _secrets.learn(getattr(inner, "_headers", None))
+        self._address = _secrets.redact(
+            str(getattr(inner, "_endpoint", "its endpoint"))
+        )
         place = urlsplit(self._address).netloc or self._address
         self._state = _STATES.setdefault(place, _State())
         for name in _logger_names(inner):
@@ -103,7 +108,7 @@ class Watched:
                 self._renew()
             result = self._send(batch, *args, **kwargs)
         except Exception as error:  # noqa: BLE001 - 1.39 raises where 1.45 returns
-            self.reason = f"{type(error).__name__}: {error}"
+            self.reason = _secrets.redact(f"{type(error).__name__}: {error}")
             self._fail(batch)
             return None
         finally:
@@ -188,6 +193,7 @@ class Watched:
 
     def _succeed(self) -> None:
         self.struggling = False
+        self.accepted += 1
         state = self._state
         full = [queue for queue in BACKLOGS if queue.signal == self.signal]
         if self.signal in state.failing:
@@ -229,7 +235,7 @@ class _Quiet(logging.Filter):
         if watched is None or record.levelno < logging.WARNING:
             return True
         watched.struggling = True
-        watched.reason = record.getMessage()
+        watched.reason = _secrets.redact(record.getMessage())
         return False
 
 
@@ -240,6 +246,15 @@ def _logger_names(inner: Any) -> Iterator[str]:
     for base in type(inner).__mro__:
         if base.__module__.startswith("opentelemetry.exporter."):
             yield base.__module__
+
+
+def watched(signal: str) -> list[Watched]:
+    """The exporters of a signal.
+
+    Args:
+        signal: ``traces``, ``metrics`` or ``logs``.
+    """
+    return [one for one in _WATCHED if one.signal == signal]
 
 
 def watch(tracer_provider: Any, meter_provider: Any, logger_provider: Any) -> None:
@@ -286,7 +301,7 @@ def struggling(signal: str) -> bool:
     Args:
         signal: ``traces``, ``metrics`` or ``logs``.
     """
-    return any(one.struggling for one in _WATCHED if one.signal == signal)
+    return any(one.struggling for one in watched(signal))
 
 
 def hurry() -> None:

@@ -16,7 +16,18 @@ ROOT = Path(stagelight.__file__).parent
 #: the order of this table holds too, so that there is no cycle.
 LAYERS = [
     # L0 words
-    *[(0, name) for name in ("_version", "_names", "_errors", "_model", "_config")],
+    *[
+        (0, name)
+        for name in (
+            "_version",
+            "_names",
+            "_errors",
+            "_model",
+            "_config",
+            "_secrets",
+            "_vendors",
+        )
+    ],
     # L1 record
     *[
         (1, name)
@@ -75,6 +86,7 @@ LAYERS = [
         )
     ],
     # L4 operate
+    (4, "_doctor"),
     (4, "instrumentation"),
     # L5 use
     (5, "cli"),
