@@ -82,8 +82,9 @@ def _check_endpoint(name: str, value: str, protocol: str) -> None:
         usable = False
     if not usable or parts.scheme not in {"http", "https"}:
         raise ConfigurationError(
-            f"{name} is {redact(value)!r}, which is no URL of a collector; it takes one "
-            "like http://127.0.0.1:4318 (http/protobuf) or http://127.0.0.1:4317 (grpc)"
+            f"{name} is {redact(value)!r}, which is no URL of a collector; it takes "
+            "one like http://127.0.0.1:4318 (http/protobuf) or http://127.0.0.1:4317 "
+            "(grpc)"
         )
 
 
