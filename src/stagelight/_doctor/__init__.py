@@ -121,7 +121,7 @@ def examine(where: Addresses, timeout: float) -> Report:
         _look(report, where, probe, passed, timeout, delta=delta)
     finally:
         _probe.close()
-    if not (where.jaeger or where.prometheus or where.loki):
+    if targets and not (where.jaeger or where.prometheus or where.loki):
         report.add(
             "backends",
             SKIPPED,
@@ -201,14 +201,23 @@ def _tell_exports(
     spoken: Mapping[tuple[str, int], frozenset[str] | str],
     probe: Probe,
 ) -> None:
+    """Say which signals get out, those with one trouble in one finding."""
+    taken: dict[str, list[str]] = {}
+    failed: dict[tuple[str, str], tuple[list[str], str]] = {}
     for target in targets:
+        place = target.endpoint.removesuffix(f"/v1/{target.signal}")
         if target.signal in probe.taken:
-            where = target.endpoint
-            report.add("export", OK, f"{target.signal} are taken by {where}")
+            taken.setdefault(place, []).append(target.signal)
             continue
         there = spoken[target.host, target.port]
         reason = probe.reasons.get(target.signal, "no exporter of it was made")
-        text = f"{target.signal} are not taken by {target.endpoint}: {reason}"
-        report.add("export", FAILED, text, _advice.of_export(target, there, reason))
+        advice = _advice.of_export(target, there, reason)
+        short = there if isinstance(there, str) else _advice.shortened(reason)
+        failed.setdefault((place, advice), ([], short))[0].append(target.signal)
+    for place, signals in taken.items():
+        report.add("export", OK, f"{', '.join(signals)} are taken by {place}")
+    for (place, advice), (signals, reason) in failed.items():
+        text = f"{', '.join(signals)} are not taken by {place}: {reason}"
+        report.add("export", FAILED, text, advice)
     if "traces" in probe.taken and not probe.trace_id:
         report.add("export", WARNING, "the probe was not sampled by this configuration")

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from stagelight._doctor import _settings, _wire
 
 if TYPE_CHECKING:
     from stagelight._doctor._settings import Target
 
-_UNWELCOME = ("401", "403", "UNAUTHENTICATED", "PERMISSION_DENIED")
-_NO_SUCH_PATH = ("404", "UNIMPLEMENTED")
+_UNWELCOME: Final = ("401", "403", "UNAUTHENTICATED", "PERMISSION_DENIED")
+_NO_SUCH_PATH: Final = ("404", "UNIMPLEMENTED")
+
+#: What the SDK puts around a reason.
+_AROUND: Final = (
+    re.compile(r"^Transient error "),
+    re.compile(r" encountered while exporting [\w ]+?(?= to |,)( to [^,]+)?,"),
+    re.compile(r" ?retrying in [\d.]+s\.?"),
+    re.compile(r"^Failed to export [\w ]+?(?= to |,|:)( to \S+?)?[,:] "),
+)
+
+
+def shortened(reason: str) -> str:
+    """A reason without what the SDK puts around it.
+
+    Args:
+        reason: A line of an exporter's log.
+    """
+    for around in _AROUND:
+        reason = around.sub("", reason)
+    return reason.strip() or "no answer in time"
 
 
 def of_export(target: Target, there: frozenset[str] | str, reason: str) -> str:
@@ -30,8 +50,9 @@ def of_export(target: Target, there: frozenset[str] | str, reason: str) -> str:
 def _nobody(target: Target, name: str) -> str:
     if target.local and _settings.in_container():
         return (
-            "this runs in a container, where localhost is the container itself: set "
-            f"{name} to the collector's service, as in http://collector:{target.port}"
+            "this looks like a container, where localhost is the container itself: set "
+            f"{name} to the collector's service, as in http://collector:{target.port}, "
+            "or start a collector in here"
         )
     return f"start a collector there (docker compose up -d --wait), or set {name}"
 
@@ -54,7 +75,7 @@ def _refused(target: Target, name: str, reason: str) -> str:
             "as %20), and the region of the endpoint"
         )
     if any(word in reason for word in _NO_SUCH_PATH):
-        return f"nothing takes {target.signal} at this path: see {name}"
+        return f"nothing takes OTLP at this path: see {name}"
     if "CERTIFICATE" in reason.upper():
         return "name the authority's file in OTEL_EXPORTER_OTLP_CERTIFICATE"
     return "see the log of what listens there"

@@ -86,7 +86,7 @@ def check(  # noqa: PLR0913 - one look at one backend
     try:
         if "metrics" in probe.taken:
             if _values(report, server, probe, deadline, delta=delta, patience=patience):
-                _exemplars(report, server, probe)
+                _exemplars(report, server, probe, delta=delta)
         else:
             report.add(_HOP, SKIPPED, "not asked: the probe's metrics did not get out")
         _rules(report, server)
@@ -193,7 +193,9 @@ def _explain_absence(
         )
 
 
-def _exemplars(report: Report, server: Prometheus, probe: Probe) -> None:
+def _exemplars(
+    report: Report, server: Prometheus, probe: Probe, *, delta: bool
+) -> None:
     """Whether a bucket leads to the probe's trace."""
     if not probe.trace_id:
         return
@@ -222,6 +224,13 @@ def _exemplars(report: Report, server: Prometheus, probe: Probe) -> None:
             WARNING,
             "Prometheus stores none: it was started without the flag for them",
             f"start Prometheus with --enable-feature={_FLAG}",
+        )
+    elif delta:
+        report.add(
+            "exemplars",
+            WARNING,
+            "none: the collector drops them where it adds up differences",
+            "set OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=cumulative",
         )
     else:
         report.add(
@@ -258,7 +267,7 @@ def _rules(report: Report, server: Prometheus) -> None:
         report.add(
             "rules",
             OK,
-            f"{len(alerts)} alerts are loaded"
+            f"alerts loaded: {len(alerts)}"
             + (f"; firing now: {named}" if firing else ", none of them fires"),
         )
 
