@@ -90,7 +90,7 @@ def _process() -> ProcessStats:
     return ProcessStats(
         pid=os.getpid(),
         uptime=_uptime(),
-        memory_rss=_memory(),
+        memory_rss=memory(),
         telemetry_errors=dict(_guard.ERRORS),
         telemetry_dropped=dict(_guard.LOST),
     )
@@ -100,7 +100,8 @@ def _uptime() -> float:
     return (clock() - REGISTRY.started) / NANOSECONDS
 
 
-def _memory() -> int | None:
+def memory() -> int | None:
+    """Resident memory of this process in bytes, None where it cannot be told."""
     try:
         import psutil
 

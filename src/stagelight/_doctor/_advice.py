@@ -44,7 +44,7 @@ def of_export(target: Target, there: frozenset[str] | str, reason: str) -> str:
     name = target.variable or "OTEL_EXPORTER_OTLP_ENDPOINT"
     if isinstance(there, str):
         return _nobody(target, name)
-    return _spoken(target, name, there) or _refused(target, name, reason)
+    return _spoken(target, name, there) or _refused(name, reason)
 
 
 def _nobody(target: Target, name: str) -> str:
@@ -68,7 +68,7 @@ def _spoken(target: Target, name: str, there: frozenset[str]) -> str:
     return ""
 
 
-def _refused(target: Target, name: str, reason: str) -> str:
+def _refused(name: str, reason: str) -> str:
     if any(word in reason for word in _UNWELCOME):
         return (
             "the key is wrong or missing: see OTEL_EXPORTER_OTLP_HEADERS (write spaces "
