@@ -20,7 +20,8 @@ def _targets(queries: tuple[Target, ...], *, exemplars: bool) -> list[dict[str, 
             "expr": query,
             "legendFormat": legend,
             "range": True,
-            "exemplar": exemplars,
+            # Once for a panel, or each dot is drawn twice.
+            "exemplar": exemplars and number == len(queries) - 1,
         }
         for number, (query, legend) in enumerate(queries)
     ]

@@ -132,7 +132,6 @@ def _stages() -> list[Panel]:
                 )
                 for share in (0.5, 0.95, 0.99)
             ),
-            exemplars=True,
         ),
         lines(
             "In flight",
