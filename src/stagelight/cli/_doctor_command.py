@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
+import sys
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -14,6 +16,8 @@ from stagelight.cli._refused import Refused
 if TYPE_CHECKING:
     from stagelight._doctor import Report
 
+#: Columns where there is no terminal.
+_WIDTH = 100
 _MARKS = {
     "ok": ("ok", "green"),
     "warning": ("warn", "yellow"),
@@ -120,8 +124,15 @@ def _print(report: Report) -> None:
         table.add_row(Text(mark, style=style), finding.hop, text)
     for name, link in report.links.items():
         table.add_row("", name, Text(link))
-    # A pipe has no width: one line for each sentence is best there.
-    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, markup=False, emoji=False, width=100)
-    console.print(table)
+    terminal = sys.stdout.isatty()
+    out = io.StringIO()
+    Console(
+        file=out,
+        width=None if terminal else _WIDTH,
+        force_terminal=terminal,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    ).print(table)
+    # Cells are filled up to the width, which only a terminal hides.
+    click.echo("\n".join(line.rstrip() for line in out.getvalue().splitlines()))
