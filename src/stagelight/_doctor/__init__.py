@@ -19,6 +19,7 @@ from stagelight._doctor import (
     _wire,
 )
 from stagelight._doctor._findings import FAILED, OK, SKIPPED, WARNING, Finding, Report
+from stagelight._environment import check_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +67,11 @@ def addresses(given: Mapping[str, str | None]) -> Addresses:
     Args:
         given: Addresses by name; ``none`` for one not to be asked, None for the
             default.
+
+    Raises:
+        ConfigurationError: The environment cannot be right.
     """
+    check_environment()
     found = {"loki": ""}
     going = [
         target
