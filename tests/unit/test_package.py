@@ -26,6 +26,8 @@ LAYERS = [
             "_config",
             "_secrets",
             "_vendors",
+            "_promql",
+            "_grafana",
         )
     ],
     # L1 record

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from stagelight._doctor import _http
 from stagelight._doctor._findings import FAILED, OK, SKIPPED
 from stagelight._doctor._probe import EVENT, SERVICE, STAGE
+from stagelight._secrets import redact
 
 if TYPE_CHECKING:
     from stagelight._doctor._collector import Passed
@@ -50,7 +51,7 @@ def check(
     names = _http.poll(look, deadline)
     if names is not None:
         report.add(_HOP, OK, f"has the trace {probe.trace_id}: {', '.join(names)}")
-        report.links["trace"] = f"{url}/trace/{probe.trace_id}"
+        report.links["trace"] = redact(f"{url}/trace/{probe.trace_id}")
     elif trouble:
         report.add(
             _HOP,

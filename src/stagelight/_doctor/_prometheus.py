@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
 
 from stagelight import _names
 from stagelight._doctor import _http
 from stagelight._doctor._findings import FAILED, OK, SKIPPED, WARNING
 from stagelight._doctor._probe import EVENTS, PIPELINE
 from stagelight._promql import label, series
+from stagelight._secrets import redact
 
 if TYPE_CHECKING:
     from stagelight._doctor._findings import Report
@@ -132,6 +134,8 @@ def _values(  # noqa: PLR0913 - as above
         )
         return True
     report.add(_HOP, OK, f"shows {value:.0f} events in {_COUNTER}")
+    graph = urlencode({"g0.expr": f'{_COUNTER}{{job="{probe.job}"}}', "g0.tab": "0"})
+    report.links["metric"] = redact(f"{server.url}/graph?{graph}")
     if delta:
         report.add(
             _HOP,
