@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 #: Set while the process ends and time is up: nothing is sent any more.
 CLOSING: Final = threading.Event()
 #: Every exporter that is watched.
-_WATCHED: Final[list[Watched]] = []
+WATCHED: Final[list[Watched]] = []
 #: What the exporters of one address share: which signals fail, and whether it was said.
 _STATES: Final[dict[str, _State]] = {}
 
@@ -73,9 +73,8 @@ class Watched:
         #: Exports that were taken.
         self.accepted = 0
         _secrets.learn(getattr(inner, "_headers", None))
-        self._address = _secrets.redact(
-            str(getattr(inner, "_endpoint", "its endpoint"))
-        )
+        place = str(getattr(inner, "_endpoint", "its endpoint"))
+        self._address = _secrets.redact(place)
         place = urlsplit(self._address).netloc or self._address
         self._state = _STATES.setdefault(place, _State())
         for name in _logger_names(inner):
@@ -83,7 +82,7 @@ class Watched:
             filters = logging.getLogger(name).filters
             if _QUIET not in filters:
                 filters.insert(0, _QUIET)
-        _WATCHED.append(self)
+        WATCHED.append(self)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -248,15 +247,6 @@ def _logger_names(inner: Any) -> Iterator[str]:
             yield base.__module__
 
 
-def watched(signal: str) -> list[Watched]:
-    """The exporters of a signal.
-
-    Args:
-        signal: ``traces``, ``metrics`` or ``logs``.
-    """
-    return [one for one in _WATCHED if one.signal == signal]
-
-
 def watch(tracer_provider: Any, meter_provider: Any, logger_provider: Any) -> None:
     """Watch every exporter of providers that ``configure`` made.
 
@@ -301,12 +291,12 @@ def struggling(signal: str) -> bool:
     Args:
         signal: ``traces``, ``metrics`` or ``logs``.
     """
-    return any(one.struggling for one in watched(signal))
+    return any(one.struggling for one in WATCHED if one.signal == signal)
 
 
 def hurry() -> None:
     """Let exports that wait to try again do it now."""
-    for watched in _WATCHED:
+    for watched in WATCHED:
         if watched.struggling:
             watched.hurry()
 
@@ -317,9 +307,9 @@ def close(late: Collection[str]) -> None:
     Args:
         late: Signals that could not be flushed in time.
     """
-    for watched in _WATCHED:
+    for watched in WATCHED:
         if watched.signal in late:
             watched.tell()
     CLOSING.set()
-    for watched in _WATCHED:
+    for watched in WATCHED:
         watched.abort()

@@ -136,7 +136,7 @@ def _flush(probe: Probe, number: int, deadline: float) -> None:
     """Flush, and wait until every exporter has succeeded or is in trouble."""
     before = {signal: _accepted(signal) for signal in SIGNALS}
     _background(_flushing.force_flush, max(deadline - time.monotonic(), 0.5))
-    waiting = {signal for signal in SIGNALS if _export.watched(signal)}
+    waiting = {signal for signal in SIGNALS if _watched(signal)}
     if number < EVENTS:
         waiting.discard("logs")  # its record belongs to the last event
     trouble: dict[str, float] = {}
@@ -165,12 +165,16 @@ def _background(job: Callable[..., Any], *arguments: Any) -> None:
     threading.Thread(target=job, args=arguments, daemon=True).start()
 
 
+def _watched(signal: str) -> list[_export.Watched]:
+    return [one for one in _export.WATCHED if one.signal == signal]
+
+
 def _accepted(signal: str) -> int:
-    return sum(one.accepted for one in _export.watched(signal))
+    return sum(one.accepted for one in _watched(signal))
 
 
 def _reason(signal: str) -> str:
-    return next((one.reason for one in _export.watched(signal) if one.reason), "")
+    return next((one.reason for one in _watched(signal) if one.reason), "")
 
 
 def close() -> None:
