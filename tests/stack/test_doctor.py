@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from contextlib import contextmanager
 
@@ -103,6 +104,21 @@ def test_the_table_says_the_same(stack):
     assert ["ok", "exemplars"] in hops
     assert "\x1b" not in done.stdout
     assert not any(line.endswith(" ") for line in done.stdout.splitlines())
+
+
+def test_the_collector_s_own_port_is_not_published(stack):
+    """Without it the collector's counters are read from Prometheus's scrapes."""
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", 8888)) == 0:
+            pytest.skip("somebody listens on 8888, where the doctor looks by default")
+    options = addresses(stack)
+    at = options.index("--collector")
+    del options[at : at + 2]
+    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": stack.otlp_url}
+    found = diagnose(*options, env=env)
+    assert set(found.statuses().values()) == {"ok"}, found.text
+    assert len(found.of("collector")) == 3
+    assert found.of("logs") == [("ok", "passed on by otlp_http/logs")]
 
 
 @pytest.mark.parametrize(
@@ -212,7 +228,9 @@ def test_prometheus_cannot_reach_the_collector(stack, tmp_path):
 def test_backends_that_are_not_there(stack):
     """Wrong addresses are failures with the option that corrects them."""
     env = {"OTEL_EXPORTER_OTLP_ENDPOINT": stack.otlp_url}
-    nowhere = dict.fromkeys(("jaeger", "prometheus", "collector"), f"http://user:{TOKEN}@127.0.0.1:9")
+    nowhere = dict.fromkeys(
+        ("jaeger", "prometheus", "collector"), f"http://user:{TOKEN}@127.0.0.1:9"
+    )
     found = diagnose(*addresses(stack, timeout="2", **nowhere), env=env)
     assert found.code == 1
     for name in nowhere:

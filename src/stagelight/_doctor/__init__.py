@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 from stagelight._doctor import (
     _advice,
     _collector,
-    _http,
     _jaeger,
+    _logs,
     _probe,
     _prometheus,
     _settings,
@@ -112,17 +112,19 @@ def examine(where: Addresses, timeout: float) -> Report:
     ]
     delta = _settings.delta_wanted(os.environ)
     spoken = _listen(targets)
-    before = _counters(where.collector)
+    aside = Report()
+    counters = _collector.source(
+        aside,
+        where.collector,
+        where.prometheus,
+        timeout,
+        asked="collector" in where.given,
+    )
     probe = _probe.send(_EXPORT)
     try:
         _tell_exports(report, targets, spoken, probe)
-        passed = _collector.check(
-            report,
-            where.collector,
-            before,
-            probe,
-            asked="collector" in where.given,
-        )
+        report.findings += aside.findings
+        passed = _collector.check(report, counters, probe)
         _look(report, where, probe, passed, timeout, delta=delta)
     finally:
         _probe.close()
@@ -169,22 +171,15 @@ def _look(  # noqa: PLR0913 - everything that is known by now
                 patience=timeout,
             ),
             workers.submit(
-                _jaeger.check_loki, parts[2], where.loki, probe, now + timeout
+                _logs.check_loki, parts[2], where.loki, probe, now + timeout
             ),
         ]
         for job in jobs:
             job.result()
-    _collector.check_logs(parts[2], passed, probe, where.loki)
+    _logs.check(parts[2], passed, probe, where.loki)
     for part in parts:
         report.findings += part.findings
         report.links.update(part.links)
-
-
-def _counters(url: str) -> _collector.Counters | None:
-    try:
-        return _collector.read(url) if url else None
-    except _http.BackendError:
-        return None
 
 
 def _listen(targets: list[Target]) -> dict[tuple[str, int], frozenset[str] | str]:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from stagelight._doctor import _http
+from stagelight._doctor._ask import Prometheus
 from stagelight._doctor._findings import FAILED, OK, SKIPPED, WARNING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stagelight._doctor._findings import Report
     from stagelight._doctor._probe import Probe
 
@@ -18,8 +22,6 @@ _HOP: Final = "collector"
 _ITEMS: Final = {"traces": "spans", "metrics": "metric_points", "logs": "log_records"}
 _SERIES: Final = re.compile(r"^otelcol_(\w+?)(?:_total)?\{(.*?)\} (\S+)", re.MULTILINE)
 _LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
-#: Exporters that keep nothing.
-_NOWHERE: Final = ("debug", "nop", "logging")
 #: Seconds in which a working collector passes on what it took.
 _PATIENCE: Final = 5.0
 
@@ -43,47 +45,78 @@ class Passed:
     waiting: list[str] = field(default_factory=list)
 
 
-def read(url: str) -> Counters:
-    """The counters by name and component.
+@dataclass
+class Source:
+    """Where the counters can be read.
 
-    Args:
-        url: Where the collector shows them.
-
-    Raises:
-        BackendError: They cannot be read.
+    Attributes:
+        read: Reads them now; raises ``BackendError``.
+        patience: Seconds after which they show what the collector did.
+        before: What they were before the probe.
     """
+
+    read: Callable[[], Counters]
+    patience: float
+    before: Counters
+
+
+def _sum_up(series: list[tuple[str, dict[str, str], float]]) -> Counters:
+    """The counters by name and component, whichever labels they have beside."""
     found: Counters = {}
-    for name, labels, value in _SERIES.findall(_http.get(url, accept="text/plain")):
-        names = dict(_LABEL.findall(labels))
-        component = names.get("exporter") or names.get("receiver") or ""
+    for name, labels, value in series:
+        component = labels.get("exporter") or labels.get("receiver") or ""
         key = (name, component)
-        found[key] = found.get(key, 0.0) + float(value)
+        found[key] = found.get(key, 0.0) + value
     if not found:
         raise _http.BackendError("no series named otelcol_* is there")
     return found
 
 
-def check(
-    report: Report, url: str, before: Counters | None, probe: Probe, *, asked: bool
-) -> Passed:
-    """Say what the collector did with the probe.
+def _directly(url: str) -> Counters:
+    text = _http.get(url, accept="text/plain")
+    return _sum_up(
+        [
+            (name, dict(_LABEL.findall(labels)), float(value))
+            for name, labels, value in _SERIES.findall(text)
+        ]
+    )
+
+
+def _by_prometheus(server: Prometheus) -> Counters:
+    return _sum_up(
+        [
+            (
+                labels["__name__"].removeprefix("otelcol_").removesuffix("_total"),
+                labels,
+                value,
+            )
+            for labels, value in server.vector('{__name__=~"otelcol_.+"}')
+        ]
+    )
+
+
+def source(
+    report: Report, url: str, prometheus: str, timeout: float, *, asked: bool
+) -> Source | None:
+    """Where the counters can be read: at the collector, else from its scrapes.
 
     Args:
-        report: Takes the findings.
+        report: Takes a finding where it is nowhere.
         url: Where the collector shows its counters, "" not to look.
-        before: What they were before the probe; None where they could not be read.
-        probe: What was sent.
+        prometheus: Address of a Prometheus that may scrape them, "" for none.
+        timeout: Seconds after which a scrape has brought them.
         asked: Whether the user named the URL.
     """
-    passed = Passed()
-    if not url or not probe.taken:
-        return passed
+    if not url:
+        return None
     try:
-        if before is None:
-            before = {}
-            read(url)
-        after = _settled(url, before, probe)
+        return Source(lambda: _directly(url), _PATIENCE, _directly(url))
     except _http.BackendError as error:
+        if prometheus and not asked:
+            server = Prometheus(prometheus)
+            with suppress(_http.BackendError):
+                before = _by_prometheus(server)
+                return Source(lambda: _by_prometheus(server), timeout, before)
         report.add(
             _HOP,
             FAILED if asked else SKIPPED,
@@ -91,6 +124,25 @@ def check(
             "name their address with --collector, or leave them out with "
             "--collector none; service::telemetry::metrics of the collector sets it",
         )
+    return None
+
+
+def check(report: Report, counters: Source | None, probe: Probe) -> Passed:
+    """Say what the collector did with the probe.
+
+    Args:
+        report: Takes the findings.
+        counters: Where to read its counters, None not to look.
+        probe: What was sent.
+    """
+    passed = Passed()
+    if counters is None or not probe.taken:
+        return passed
+    before = counters.before
+    try:
+        after = _settled(counters, probe)
+    except _http.BackendError as error:
+        report.add(_HOP, FAILED, f"its counters are gone: {error}", "see its log")
         return passed
     passed.seen = True
     grown = _grown(before, after)
@@ -111,12 +163,12 @@ def check(
     return passed
 
 
-def _settled(url: str, before: Counters, probe: Probe) -> Counters:
+def _settled(counters: Source, probe: Probe) -> Counters:
     """The counters once everything that was taken is on its way."""
 
     def look() -> Counters | None:
-        now = read(url)
-        grown = _grown(before, now)
+        now = counters.read()
+        grown = _grown(counters.before, now)
         done = all(
             _components(grown, "exporter_sent", signal)
             or _components(grown, "exporter_send_failed", signal)
@@ -127,7 +179,8 @@ def _settled(url: str, before: Counters, probe: Probe) -> Counters:
         )
         return now if done and not queued else None
 
-    return _http.poll(look, time.monotonic() + _PATIENCE) or read(url)
+    deadline = time.monotonic() + counters.patience
+    return _http.poll(look, deadline) or counters.read()
 
 
 def _grown(before: Counters, after: Counters) -> Counters:
@@ -191,33 +244,4 @@ def _tell(report: Report, passed: Passed, signal: str, grown: Counters) -> None:
             WARNING,
             f"took {taken:,.0f} {words} and has sent none of them on yet",
             f"see its log, and that a pipeline for {signal} has an exporter",
-        )
-
-
-def check_logs(report: Report, passed: Passed, probe: Probe, loki: str) -> None:
-    """Say whether logs end where somebody can read them.
-
-    Args:
-        report: Takes the findings.
-        passed: What the collector did.
-        probe: What was sent.
-        loki: Address of a Loki that is asked as well; then nothing is said here.
-    """
-    if loki or "logs" not in probe.taken or not passed.seen:
-        return
-    stored = [
-        name
-        for name in passed.sent.get("logs", [])
-        if name.partition("/")[0] not in _NOWHERE
-    ]
-    if stored:
-        report.add("logs", OK, f"passed on by {', '.join(stored)}")
-    elif not passed.failed.get("logs"):
-        report.add(
-            "logs",
-            WARNING,
-            "no log backend: the collector takes log records and shows them to nobody "
-            "but its own output; Jaeger and Prometheus store none",
-            "lead its logs pipeline to one, as LOGS_EXPORTERS in collector-config.yaml "
-            "does; stagelight run --json-logs writes failed events to stderr meanwhile",
         )

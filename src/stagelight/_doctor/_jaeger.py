@@ -1,13 +1,12 @@
-"""The probe's trace, read back from Jaeger's API v3, and its log record from Loki."""
+"""The probe's trace, read back from Jaeger's API v3."""
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight._doctor import _http
 from stagelight._doctor._findings import FAILED, OK, SKIPPED
-from stagelight._doctor._probe import EVENT, SERVICE, STAGE
+from stagelight._doctor._probe import STAGE
 from stagelight._secrets import redact
 
 if TYPE_CHECKING:
@@ -85,48 +84,3 @@ def _span_names(document: Any) -> list[str]:
         for scoped in group.get("scopeSpans", [])
         for span in scoped.get("spans", [])
     ]
-
-
-def check_loki(report: Report, url: str, probe: Probe, deadline: float) -> None:
-    """Say whether the probe's log record is in Loki.
-
-    Args:
-        report: Takes the findings.
-        url: Loki's address, "" not to look.
-        probe: What was sent.
-        deadline: On the monotonic clock.
-    """
-    if not url or "logs" not in probe.taken:
-        return
-    query = {
-        "query": f'{{service_name="{SERVICE}"}} | trace_id="{probe.trace_id}"',
-        "start": str(int((probe.sent_at - 60) * 1e9)),
-        "end": str(int((time.time() + 60) * 1e9)),
-    }
-    trouble: list[_http.BackendError] = []
-
-    def look() -> bool | None:
-        try:
-            found = _http.get_json(f"{url}/loki/api/v1/query_range", query)
-        except _http.BackendError as error:
-            trouble[:] = [error]
-            return None
-        trouble.clear()
-        return True if found.get("data", {}).get("result") else None
-
-    if _http.poll(look, deadline):
-        report.add("logs", OK, f"Loki has the record {EVENT}, with its trace id")
-    elif trouble:
-        report.add(
-            "logs",
-            FAILED,
-            f"Loki cannot be asked at {url}: {trouble[0]}",
-            "start Loki, or name its address with --loki",
-        )
-    else:
-        report.add(
-            "logs",
-            FAILED,
-            "Loki has no record of the probe, though it was taken",
-            "lead the collector's logs pipeline there (LOGS_EXPORTERS)",
-        )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from stagelight import _names
 from stagelight._doctor import _http
+from stagelight._doctor._ask import Prometheus
 from stagelight._doctor._findings import FAILED, OK, SKIPPED, WARNING
 from stagelight._doctor._probe import EVENTS, PIPELINE
 from stagelight._promql import label, series
@@ -23,33 +24,6 @@ _HISTOGRAM: Final = f"{series(_names.PROCESS_DURATION)}_bucket"
 #: Seconds in which a scrape that brought the counter has brought the rest.
 _MOMENT: Final = 2.0
 _FLAG: Final = "exemplar-storage"
-
-
-class Prometheus:
-    """One Prometheus server.
-
-    Args:
-        url: Its address.
-    """
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def ask(self, path: str, parameters: dict[str, str] | None = None) -> Any:
-        """The data of an answer of its API v1.
-
-        Raises:
-            BackendError: There is no good answer.
-        """
-        document = _http.get_json(f"{self.url}/api/v1/{path}", parameters)
-        if not isinstance(document, dict) or document.get("status") != "success":
-            raise _http.BackendError("this is not the API of Prometheus")
-        return document["data"]
-
-    def vector(self, query: str) -> list[tuple[dict[str, str], float]]:
-        """Labels and value of each series that a query finds now."""
-        data = self.ask("query", {"query": query})
-        return [(one["metric"], float(one["value"][1])) for one in data["result"]]
 
 
 def check(  # noqa: PLR0913 - one look at one backend

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from stagelight._doctor import _collector, _http, _jaeger, _prometheus
+from stagelight._doctor import _collector, _http, _jaeger, _logs, _prometheus
 from stagelight._doctor._findings import Report
 from stagelight._doctor._probe import Probe
 
@@ -72,13 +72,14 @@ def test_the_collector_s_counters(serve, monkeypatch):
     """Counters count with and without _total, by what they grew, by component."""
     monkeypatch.setattr(_collector, "_PATIENCE", 0.1)
     url, _ = serve({"/metrics": SELF % (7, 4, 3)})
-    before = {
+    report = Report()
+    source = _collector.source(report, f"{url}/metrics", "", 1, asked=True)
+    source.before = {
         ("receiver_accepted_spans", "otlp"): 6.0,
         ("exporter_sent_spans", "otlp_grpc/jaeger"): 2.0,
         ("receiver_accepted_metric_points", "otlp"): 5.0,
     }
-    report = Report()
-    passed = _collector.check(report, f"{url}/metrics", before, PROBE, asked=True)
+    passed = _collector.check(report, source, PROBE)
     assert told(report) == [
         ("ok", "took 2 spans, sent on by otlp_grpc/jaeger"),
         ("failed", "its exporter prometheus could not send metric points on"),
@@ -109,10 +110,42 @@ def test_counters_that_are_not_there(serve, asked, status):
     """Missing counters are a failure only where somebody named them."""
     url, _ = serve({})
     report = Report()
-    _collector.check(report, f"{url}/metrics", None, PROBE, asked=asked)
+    source = _collector.source(report, f"{url}/metrics", url, 1, asked=asked)
+    assert source is None
     [(found, text)] = told(report)
     assert found == status
     assert "404" in text
+
+
+def test_counters_by_way_of_prometheus(serve):
+    """Where the collector's own port is not published, Prometheus's scrapes serve."""
+    series = [
+        {
+            "metric": {
+                "__name__": f"otelcol_{name}_total",
+                component: value,
+                "job": "collector",
+            },
+            "value": [0, "3"],
+        }
+        for name, component, value in (
+            ("receiver_accepted_spans", "receiver", "otlp"),
+            ("exporter_sent_spans", "exporter", "debug"),
+            ("exporter_sent_log_records", "exporter", "debug"),
+            ("exporter_sent_metric_points", "exporter", "prometheus"),
+        )
+    ]
+    url, _ = serve({"/api/v1/query": data({"result": series})})
+    report = Report()
+    source = _collector.source(report, f"{url}/metrics", url, 0, asked=False)
+    source.before = {}
+    passed = _collector.check(report, source, PROBE)
+    assert ("ok", "took 3 spans, sent on by debug") in told(report)
+    report = Report()
+    _logs.check(report, passed, PROBE, "")
+    [(status, text)] = told(report)
+    assert status == "warning"
+    assert text.startswith("no log backend")
 
 
 def test_a_user_and_password_go_as_basic(serve):
@@ -157,7 +190,7 @@ def test_loki(serve, answers, status):
     """The record is asked for by service and trace id."""
     url, seen = serve(answers)
     report = Report()
-    _jaeger.check_loki(report, url, PROBE, time.monotonic())
+    _logs.check_loki(report, url, PROBE, time.monotonic())
     [(found, _)] = told(report)
     assert found == status
     assert PROBE.trace_id in seen[0][0]
