@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from stagelight import _names
@@ -23,6 +24,8 @@ _COUNTER: Final = series(_names.CONSUMED)
 _HISTOGRAM: Final = f"{series(_names.PROCESS_DURATION)}_bucket"
 #: Seconds in which a scrape that brought the counter has brought the rest.
 _MOMENT: Final = 2.0
+#: Metrics of a pipeline, not those of telemetry itself.
+_OURS: Final = re.compile(r"stagelight_(?:stage|queue|worker|pipeline)_")
 _FLAG: Final = "exemplar-storage"
 
 
@@ -219,10 +222,24 @@ def _exemplars(
         )
 
 
+def _of_pipelines(rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rules on what pipelines send, by themselves or by way of a recorded series."""
+    found = [
+        rule
+        for rule in rules
+        if _OURS.search(str(rule.get("query"))) and "absent(" not in rule["query"]
+    ]
+    recorded = [str(rule["name"]) for rule in found if rule.get("type") == "recording"]
+    return found + [
+        rule
+        for rule in rules
+        if rule not in found and any(name in str(rule["query"]) for name in recorded)
+    ]
+
+
 def _rules(report: Report, server: Prometheus) -> None:
     groups = server.ask("rules")["groups"]
-    rules = [rule for group in groups for rule in group["rules"]]
-    ours = [rule for rule in rules if _names.SCOPE in str(rule.get("query", ""))]
+    ours = _of_pipelines([rule for group in groups for rule in group["rules"]])
     alerts = [rule for rule in ours if rule.get("type") == "alerting"]
     sick = [rule for rule in ours if rule.get("health") == "err"]
     for rule in sick:
@@ -236,8 +253,8 @@ def _rules(report: Report, server: Prometheus) -> None:
         report.add(
             "rules",
             WARNING,
-            "no alert on stagelight's metrics is loaded: nobody will be told",
-            "name the rules in rule_files of prometheus.yml and reload it",
+            "no alert on stages or queues is loaded: nobody will be told",
+            "name stagelight's rules in rule_files of prometheus.yml and reload it",
         )
     elif not sick:
         firing = [rule for rule in alerts if rule.get("state") == "firing"]

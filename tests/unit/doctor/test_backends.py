@@ -296,7 +296,7 @@ def test_a_rule_that_fails(serve, monkeypatch):
     rule = {
         "name": "Broken",
         "type": "alerting",
-        "query": "stagelight_x",
+        "query": "stagelight_queue_x",
         "health": "err",
         "lastError": "many-to-many",
     }
@@ -312,3 +312,21 @@ def test_differences_that_did_not_arrive(serve, monkeypatch):
     [first, *_] = report.findings
     assert first.status == "failed"
     assert "TEMPORALITY_PREFERENCE=cumulative" in first.change
+
+
+def test_rules_by_way_of_recorded_series(serve, monkeypatch):
+    """An alert on a series that a rule records counts; one on telemetry does not."""
+    rules = [
+        {"type": "recording", "name": "q:floor", "query": "stagelight_queue_size"},
+        {"type": "alerting", "name": "Full", "query": "q:floor > 9", "state": "x"},
+        {"type": "alerting", "name": "Up", "query": "up == 0", "state": "firing"},
+        {
+            "type": "alerting",
+            "name": "Missing",
+            "query": "absent(stagelight_stage_active)",
+            "state": "firing",
+        },
+    ]
+    answer = {"/api/v1/rules": data({"groups": [{"rules": rules}]})}
+    report = ask_prometheus(serve, monkeypatch, answer.items())
+    assert ("ok", "alerts loaded: 1, none of them fires") in told(report)
