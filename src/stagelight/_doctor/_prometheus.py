@@ -24,6 +24,8 @@ _COUNTER: Final = series(_names.CONSUMED)
 _HISTOGRAM: Final = f"{series(_names.PROCESS_DURATION)}_bucket"
 #: Seconds in which a scrape that brought the counter has brought the rest.
 _MOMENT: Final = 2.0
+#: Seconds in which a starting Prometheus finds its Alertmanagers.
+_DISCOVERY: Final = 6.0
 #: Metrics of a pipeline, not those of telemetry itself.
 _OURS: Final = re.compile(r"stagelight_(?:stage|queue|worker|pipeline)_")
 _FLAG: Final = "exemplar-storage"
@@ -268,7 +270,14 @@ def _rules(report: Report, server: Prometheus) -> None:
 
 
 def _alertmanagers(report: Report, server: Prometheus) -> None:
-    active = server.ask("alertmanagers")["activeAlertmanagers"]
+    def look() -> list[dict[str, str]] | None:
+        found: list[dict[str, str]] = server.ask("alertmanagers")["activeAlertmanagers"]
+        return found or None
+
+    configured = "alertmanagers:" in server.ask("status/config")["yaml"]
+    # Just after its start Prometheus has not looked for them yet.
+    wait = _DISCOVERY if configured else 0.0
+    active = _http.poll(look, time.monotonic() + wait)
     if active:
         shown = ", ".join(one["url"].partition("/api/")[0] for one in active)
         report.add("alertmanager", OK, f"Prometheus sends alerts to {shown}")

@@ -235,12 +235,14 @@ GOOD = {
         {"activeAlertmanagers": [{"url": "http://a:9093/api/v2/alerts"}]}
     ),
     "/api/v1/targets": data({"activeTargets": []}),
+    "/api/v1/status/config": data({"yaml": "alertmanagers:"}),
 }
 
 
 def ask_prometheus(serve, monkeypatch, changes=(), *, delta=False):
     """What is found in a Prometheus that answers well but for some changes."""
     monkeypatch.setattr(_prometheus, "_MOMENT", 0.0)
+    monkeypatch.setattr(_prometheus, "_DISCOVERY", 0.0)
     url, _ = serve({**GOOD, **dict(changes)})
     report = Report()
     _prometheus.check(report, url, PROBE, time.monotonic(), delta=delta, patience=3)
