@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 #: Set while the process ends and time is up: nothing is sent any more.
 CLOSING: Final = threading.Event()
 #: Every exporter that is watched.
-WATCHED: Final[list[Watched]] = []
+_WATCHED: Final[list[Watched]] = []
 #: What the exporters of one address share: which signals fail, and whether it was said.
 _STATES: Final[dict[str, _State]] = {}
 
@@ -82,7 +82,7 @@ class Watched:
             filters = logging.getLogger(name).filters
             if _QUIET not in filters:
                 filters.insert(0, _QUIET)
-        WATCHED.append(self)
+        _WATCHED.append(self)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -291,12 +291,12 @@ def struggling(signal: str) -> bool:
     Args:
         signal: ``traces``, ``metrics`` or ``logs``.
     """
-    return any(one.struggling for one in WATCHED if one.signal == signal)
+    return any(one.struggling for one in _WATCHED if one.signal == signal)
 
 
 def hurry() -> None:
     """Let exports that wait to try again do it now."""
-    for watched in WATCHED:
+    for watched in _WATCHED:
         if watched.struggling:
             watched.hurry()
 
@@ -307,9 +307,9 @@ def close(late: Collection[str]) -> None:
     Args:
         late: Signals that could not be flushed in time.
     """
-    for watched in WATCHED:
+    for watched in _WATCHED:
         if watched.signal in late:
             watched.tell()
     CLOSING.set()
-    for watched in WATCHED:
+    for watched in _WATCHED:
         watched.abort()

@@ -166,7 +166,8 @@ def _background(job: Callable[..., Any], *arguments: Any) -> None:
 
 
 def _watched(signal: str) -> list[_export.Watched]:
-    return [one for one in _export.WATCHED if one.signal == signal]
+    everything = _export._WATCHED  # noqa: SLF001 - nobody else has to know them
+    return [one for one in everything if one.signal == signal]
 
 
 def _accepted(signal: str) -> int:
