@@ -50,6 +50,8 @@ class Addresses:
         collector: Where the collector shows its own counters.
         loki: Base address of Loki.
         given: Names of those that the user gave.
+        sure: Names of those that must be there: given, or of a stack on this host.
+            Elsewhere they are only guessed to be beside the collector.
     """
 
     jaeger: str
@@ -57,6 +59,7 @@ class Addresses:
     collector: str
     loki: str
     given: frozenset[str]
+    sure: frozenset[str]
 
 
 def addresses(given: Mapping[str, str | None]) -> Addresses:
@@ -89,7 +92,8 @@ def addresses(given: Mapping[str, str | None]) -> Addresses:
         if value is not None:
             found[name] = "" if value == "none" else value.rstrip("/")
     named = frozenset(name for name, value in given.items() if value is not None)
-    return Addresses(**found, given=named)
+    local = plain is not None and plain.local
+    return Addresses(**found, given=named, sure=frozenset(found) if local else named)
 
 
 def examine(where: Addresses, timeout: float) -> Report:
@@ -160,6 +164,7 @@ def _look(  # noqa: PLR0913 - everything that is known by now
                 probe,
                 passed,
                 now + min(timeout, _TRACE),
+                sure="jaeger" in where.sure,
             ),
             workers.submit(
                 _prometheus.check,
@@ -169,6 +174,7 @@ def _look(  # noqa: PLR0913 - everything that is known by now
                 now + timeout,
                 delta=delta,
                 patience=timeout,
+                sure="prometheus" in where.sure,
             ),
             workers.submit(
                 _logs.check_loki, parts[2], where.loki, probe, now + timeout

@@ -39,6 +39,7 @@ def check(  # noqa: PLR0913 - one look at one backend
     *,
     delta: bool,
     patience: float,
+    sure: bool,
 ) -> None:
     """Say whether the probe's metrics are in Prometheus, and what is there to alert.
 
@@ -49,6 +50,7 @@ def check(  # noqa: PLR0913 - one look at one backend
         deadline: On the monotonic clock.
         delta: Whether metrics are sent as differences.
         patience: Seconds from now to the deadline, for the report.
+        sure: Whether it must be there.
     """
     if not url:
         return
@@ -58,7 +60,7 @@ def check(  # noqa: PLR0913 - one look at one backend
     except _http.BackendError as error:
         report.add(
             _HOP,
-            FAILED,
+            FAILED if sure else SKIPPED,
             f"cannot be asked at {url}: {error}",
             "start Prometheus, name its address with --prometheus, or leave it out "
             "with --prometheus none",

@@ -170,11 +170,23 @@ def test_jaeger_that_is_something_else(serve):
     url, _ = serve({f"/api/v3/traces/{PROBE.trace_id}": 500})
     report = Report()
     deadline = time.monotonic()
-    _jaeger.check(report, url, PROBE, _collector.Passed(), deadline)
+    _jaeger.check(report, url, PROBE, _collector.Passed(), deadline, sure=True)
     [finding] = report.findings
     assert finding.status == "failed"
     assert "500" in finding.text
     assert "--jaeger" in finding.change
+
+
+def test_backends_that_were_only_guessed(serve):
+    """Nobody at an address that was guessed is no failure, but told."""
+    url, _ = serve({})
+    report = Report()
+    now = time.monotonic()
+    bad = url.replace("127.0.0.1", "guessed.invalid")
+    _jaeger.check(report, bad, PROBE, _collector.Passed(), now, sure=False)
+    _prometheus.check(report, bad, PROBE, now, delta=False, patience=0, sure=False)
+    assert [one.status for one in report.findings] == ["skipped", "skipped"]
+    assert "--jaeger" in report.findings[0].change
 
 
 def loki(result):
@@ -245,7 +257,9 @@ def ask_prometheus(serve, monkeypatch, changes=(), *, delta=False):
     monkeypatch.setattr(_prometheus, "_DISCOVERY", 0.0)
     url, _ = serve({**GOOD, **dict(changes)})
     report = Report()
-    _prometheus.check(report, url, PROBE, time.monotonic(), delta=delta, patience=3)
+    _prometheus.check(
+        report, url, PROBE, time.monotonic(), delta=delta, patience=3, sure=True
+    )
     return report
 
 

@@ -161,7 +161,11 @@ def test_backends_are_looked_for_beside_the_collector(env):
     assert found.prometheus == "http://p:9"
     assert found.collector == "http://obs.internal:8888/metrics"
     assert found.loki == ""
-    assert found.given == {"prometheus", "loki"}
+    assert found.given == found.sure == {"prometheus", "loki"}
+    env(**{f"{OTLP}ENDPOINT": "http://localhost:4318"})
+    found = _doctor.addresses(given)
+    assert found.jaeger == "http://127.0.0.1:16686"
+    assert {"jaeger", "prometheus"} <= found.sure
     env(**{f"{OTLP}ENDPOINT": "https://api.honeycomb.io"})
     found = _doctor.addresses(given)
     assert (found.jaeger, found.prometheus, found.collector) == ("", "", "")
