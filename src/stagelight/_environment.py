@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -26,6 +27,7 @@ _POSITIVE: Final = (
         for name in ("SCHEDULE_DELAY", "MAX_QUEUE_SIZE", "MAX_EXPORT_BATCH_SIZE")
     ),
 )
+_GAP: Final = re.compile(r"\s")
 #: Milliseconds: the SDK's minute looks like nothing works.
 _METRIC_INTERVAL: Final = "10000"
 
@@ -77,7 +79,7 @@ def _check_endpoint(name: str, value: str, protocol: str) -> None:
         # gRPC takes a bare address as well.
         bare = protocol == "grpc" and "://" not in value
         parts = urlsplit(f"http://{value}" if bare else value)
-        usable = bool(parts.hostname) and parts.port != 0
+        usable = bool(parts.hostname) and parts.port != 0 and not _GAP.search(value)
     except ValueError:
         usable = False
     if not usable or parts.scheme not in {"http", "https"}:

@@ -30,6 +30,7 @@ ATTEMPT: Final = "stagelight.attempt"
 QUEUE_WAIT: Final = "stagelight.queue.wait.duration"
 BLOCKED: Final = "stagelight.blocked.duration"
 BATCH_SIZE: Final = "stagelight.batch.size"
+RESCUED: Final = "stagelight.rescued"
 FUNCTION: Final = "code.function.name"
 THREAD_NAME: Final = "thread.name"
 
@@ -282,3 +283,16 @@ METRICS: Final = (
     TELEMETRY_DROPPED,
     TELEMETRY_ERRORS,
 )
+
+
+def encodable(text: str) -> str:
+    """A text as it can leave: one lone surrogate would cost a whole batch.
+
+    File names that are no UTF-8 have such characters; they are spelled out.
+
+    Args:
+        text: Any text of the program's.
+    """
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

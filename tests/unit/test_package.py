@@ -23,6 +23,7 @@ LAYERS = [
             "_names",
             "_errors",
             "_model",
+            "_patterns",
             "_config",
             "_secrets",
             "_vendors",
@@ -36,20 +37,28 @@ LAYERS = [
         for name in (
             "_guard",
             "_sinks",
+            "_cells",
             "_distribution",
+            "_totals",
             "_slots",
             "_workers",
             "_records",
             "_buffers",
             "_registry",
+            "_deferred",
             "_tracer",
             "_journey",
             "_outcomes",
             "_spans",
+            "_trail",
             "_turns",
+            "_explicit",
+            "_carrier",
             "_frames",
+            "_light",
             "_runs",
             "_items",
+            "_bodies",
             "_call",
         )
     ],
@@ -60,6 +69,8 @@ LAYERS = [
             "_bottleneck",
             "_snapshot",
             "_register",
+            "_known",
+            "_aside",
             "_automatic",
             "_retry",
             "_twin",
@@ -77,7 +88,9 @@ LAYERS = [
             "_renewal",
             "_metrics",
             "_logs",
+            "_rescue",
             "_backlog",
+            "_watched",
             "_export",
             "_lifecycle",
             "_environment",
@@ -157,7 +170,7 @@ def test_the_sdk_is_imported_where_it_may() -> None:
             ("opentelemetry.sdk", "opentelemetry.exporter")
         )
     }
-    assert users <= {"_metrics", "_providers", "_lifecycle", "testing"}
+    assert users <= {"_metrics", "_providers", "_rescue", "_lifecycle", "testing"}
 
 
 def test_files_stay_small() -> None:

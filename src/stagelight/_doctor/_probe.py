@@ -21,6 +21,7 @@ from opentelemetry._logs import SeverityNumber
 from stagelight import _export, _flushing, _names, _setup
 from stagelight._pipeline import Pipeline
 from stagelight._providers import PROVIDERS
+from stagelight._watched import WATCHED, Watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -165,9 +166,8 @@ def _background(job: Callable[..., Any], *arguments: Any) -> None:
     threading.Thread(target=job, args=arguments, daemon=True).start()
 
 
-def _watched(signal: str) -> list[_export.Watched]:
-    everything = _export._WATCHED  # noqa: SLF001 - nobody else has to know them
-    return [one for one in everything if one.signal == signal]
+def _watched(signal: str) -> list[Watched]:
+    return [one for one in WATCHED if one.signal == signal]
 
 
 def _accepted(signal: str) -> int:

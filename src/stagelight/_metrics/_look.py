@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard, _names
-from stagelight._distribution import NANOSECONDS, Distribution
+from stagelight._cells import NANOSECONDS
+from stagelight._distribution import Distribution
 from stagelight._registry import REGISTRY
 from stagelight._snapshot import memory
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from stagelight._buffers import QueueRecord
     from stagelight._names import Metric
     from stagelight._records import StageReading, StageRecord
+    from stagelight._slots import Worker
 
 Attributes = dict[str, str | bool]
 Number = int | float
@@ -44,8 +46,9 @@ class Look:
 
     def __init__(self, reader: object) -> None:
         self.reader = reader
+        observed: dict[Worker, int] = {}
         self.stages: list[tuple[StageRecord, StageReading]] = [
-            (stage, stage.read()) for stage in REGISTRY.stages()
+            (stage, stage.read(observed)) for stage in REGISTRY.stages()
         ]
         self.queues: list[QueueRecord] = REGISTRY.queues()
         self.pools = REGISTRY.pools()

@@ -10,6 +10,7 @@ import click
 
 from stagelight import _config
 from stagelight._errors import ConfigurationError
+from stagelight._patterns import parse_pattern
 from stagelight._register import check_name
 from stagelight.cli._plan import Plan
 from stagelight.cli._refused import Refused
@@ -60,7 +61,7 @@ def run(  # noqa: PLR0913 - one parameter for each option
     """
     try:
         settings = _config.load()
-        declared = tuple(_config.parse_pattern(text, "--stage") for text in stages)
+        declared = tuple(parse_pattern(text, "--stage") for text in stages)
         if name is not None:
             check_name(name, "pipeline")
     except ConfigurationError as error:
