@@ -17,7 +17,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 
 from stagelight import _names
-from stagelight._deferred import Deferred
+from stagelight._deferred import Deferred, may_record
 from stagelight._slots import PENDING, Slot, Worker
 from stagelight._tracer import TRACER
 from stagelight._workers import ON_RETIRE
@@ -252,7 +252,20 @@ def open_journey(journey: Journey, pipeline: str, *, end: bool = True) -> trace.
     name, kind = f"ingest {pipeline}", trace.SpanKind.CONSUMER
     context = None
     span: trace.Span | None = None
-    if not journey.quiet and TRACER.samples(clock()):
+    sampled = not journey.quiet and TRACER.samples(clock())
+    if sampled and not TRACER.sdk_decides and may_record():
+        root = Deferred(
+            name,
+            0,
+            began=clock(),
+            kind=kind,
+            attributes={_names.PIPELINE: pipeline},
+            sampled=True,
+        )
+        span = root
+        if end:
+            span.end()
+    elif sampled:
         span = TRACER.tracer.start_span(
             name, context=_EMPTY, kind=kind, attributes={_names.PIPELINE: pipeline}
         )

@@ -1,6 +1,7 @@
-"""Rescue: export the journeys that turned out to matter with the ids their logs carry.
+"""Spans of the SDK, built of deferred ones.
 
-A failed call, or one far slower than its like, has a deferred span, and so have the
+Rescue exports the journeys that turned out to matter with the ids their logs carry: a
+failed call, or one far slower than its like, has a deferred span, and so have the
 earlier stages of its journey that are still held. Here spans of the SDK are built of
 them and handed to the processors of the provider as if they had ended just now.
 """
@@ -15,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import trace
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from stagelight import _names
-from stagelight._deferred import RESCUERS
+from stagelight._deferred import IDS, RECORDERS, RESCUERS
 from stagelight._tracer import TRACER, Budget
 from stagelight._version import __version__
 
@@ -61,7 +63,7 @@ class Rescuer:
         """
         provider: Any = TRACER.provider or trace.get_tracer_provider()
         processor = getattr(provider, "_active_span_processor", None)
-        if processor is None:
+        if processor is None or not spans:
             return
         if not journey.rescued:
             budget = self._budgets[why]
@@ -71,7 +73,11 @@ class Rescuer:
         offset = time_ns() - clock()
         for span in spans:
             span.exported = True
-            processor.on_end(_readable(span, provider, offset, why))
+            span.attributes = {
+                **(span.attributes or {}),
+                _names.RESCUED: why or "failure",
+            }
+            processor.on_end(_readable(span, provider, offset))
 
     def renew(self) -> None:
         """Give a forked child locks of its own."""
@@ -81,31 +87,67 @@ class Rescuer:
         }
 
 
-def _readable(span: Deferred, provider: Any, offset: int, why: str) -> ReadableSpan:
+class SpanRecorder:
+    """Hands sampled spans to the provider's processors, if none sees spans begin."""
+
+    def __init__(self) -> None:
+        self._seen: object = None
+        self._fits = False
+
+    def ready(self) -> bool:
+        """Whether it can do so with the processors that the provider has now."""
+        provider: Any = TRACER.provider or trace.get_tracer_provider()
+        active = getattr(provider, "_active_span_processor", None)
+        processors = getattr(active, "_span_processors", None)
+        if processors is not self._seen:
+            self._seen = processors
+            self._fits = not getattr(provider, "_disabled", False) and _late(processors)
+            generator = getattr(provider, "id_generator", None)
+            plain = type(generator) is RandomIdGenerator
+            IDS.generator = None if plain else generator
+        return self._fits
+
+    def record(self, span: Deferred) -> None:
+        """Export a sampled span that has ended."""
+        provider: Any = TRACER.provider or trace.get_tracer_provider()
+        processor = getattr(provider, "_active_span_processor", None)
+        if processor is not None:
+            span.exported = True
+            processor.on_end(_readable(span, provider, time_ns() - clock()))
+
+
+def _late(processors: Any) -> bool:
+    """Whether processors look at spans only when they end."""
+    from opentelemetry.sdk.trace import SpanProcessor
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
+
+    kinds = (SpanProcessor, BatchSpanProcessor, SimpleSpanProcessor)
+    known = {kind.on_start for kind in kinds}
+    return processors is not None and all(
+        type(one).on_start in known for one in processors
+    )
+
+
+def _readable(span: Deferred, provider: Any, offset: int) -> ReadableSpan:
     """The SDK's form of a deferred span, sampled.
 
     Args:
         span: A span that has ended.
         provider: The SDK's provider, whose resource and limits it gets.
         offset: From the monotonic clock to the time since the epoch.
-        why: Why it is rescued.
     """
     ids = span.get_span_context()
-    limits = getattr(provider, "_span_limits", None)
-    attributes = BoundedAttributes(
-        getattr(limits, "max_span_attributes", None),
-        {**(span.attributes or {}), _names.RESCUED: why or "failure"},
-        max_value_len=getattr(limits, "max_span_attribute_length", None),
-    )
+    if not span.sampled:
+        ids = trace.SpanContext(
+            ids.trace_id, ids.span_id, is_remote=False, trace_flags=_SAMPLED
+        )
     parent = span.parent
     return ReadableSpan(
         name=span.name,
-        context=trace.SpanContext(
-            ids.trace_id, ids.span_id, is_remote=False, trace_flags=_SAMPLED
-        ),
+        context=ids,
         parent=parent if parent is not None and parent.is_valid else None,
         resource=provider.resource,
-        attributes=attributes,
+        attributes=_limited(span, provider),
         events=[
             Event(name, BoundedAttributes(attributes=values), at)
             for name, values, at in span.events
@@ -119,14 +161,29 @@ def _readable(span: Deferred, provider: Any, offset: int, why: str) -> ReadableS
     )
 
 
+def _limited(span: Deferred, provider: Any) -> Any:
+    """A span's attributes; those of user code are checked and cut as in the SDK."""
+    limits = getattr(provider, "_span_limits", None)
+    length = getattr(limits, "max_span_attribute_length", None)
+    if not span.touched and length is None:
+        return span.attributes
+    return BoundedAttributes(
+        getattr(limits, "max_span_attributes", None),
+        span.attributes,
+        max_value_len=length,
+    )
+
+
 def install(per_second: float | None) -> None:
     """Rescue journeys from now on.
 
     Args:
         per_second: Failed journeys a second; None for all, 0 for none.
     """
-    off = os.environ.get("OTEL_TRACES_SAMPLER", "").strip() in _OFF
-    RESCUERS[:] = [] if off or per_second == 0 else [Rescuer(per_second)]
+    sampler = os.environ.get("OTEL_TRACES_SAMPLER", "").strip()
+    off = sampler in _OFF or per_second == 0
+    RESCUERS[:] = [] if off else [Rescuer(per_second)]
+    RECORDERS[:] = [SpanRecorder()]
 
 
 def _after_fork() -> None:

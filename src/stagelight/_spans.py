@@ -14,7 +14,13 @@ from opentelemetry import trace
 
 from stagelight import _names, _outcomes
 from stagelight._cells import BOUNDS, NANOSECONDS
-from stagelight._deferred import Deferred, remember, rescue, stage_attributes
+from stagelight._deferred import (
+    Deferred,
+    may_record,
+    remember,
+    rescue,
+    stage_attributes,
+)
 from stagelight._distribution import Distribution, Exemplar
 from stagelight._journey import Journey, Turn, open_journey
 from stagelight._tracer import TRACER
@@ -75,6 +81,16 @@ def start_span(
     span = trace.get_current_span(parent)
     above = span.get_span_context()
     context = None
+    if above.trace_flags.sampled and not TRACER.sdk_decides and may_record():
+        return Deferred(
+            name,
+            above.trace_id,
+            began=clock(),
+            parent=above,
+            attributes=attributes,
+            links=links,
+            sampled=True,
+        )
     if not above.is_valid or above.trace_flags.sampled or TRACER.sdk_decides:
         made = TRACER.tracer.start_span(
             name, context=parent, attributes=attributes, links=links
@@ -178,7 +194,7 @@ def close(  # noqa: PLR0913, PLR0917
     finally:
         if traced is not None:
             traced.deactivate()
-            if isinstance(traced.span, Deferred):
+            if isinstance(traced.span, Deferred) and not traced.span.sampled:
                 _defer(
                     slot, traced.span, took, pause, outcome, error_type, event, error
                 )
@@ -229,15 +245,20 @@ def describe(  # noqa: PLR0913, PLR0917 - as above
     error: BaseException | None,
 ) -> None:
     """Say on a span how its call went."""
-    span.set_attribute(_names.OUTCOME, outcome)
     thread = _names.encodable(threading.current_thread().name)
-    span.set_attribute(_names.THREAD_NAME, thread)
+    said: dict[str, Any] = {_names.OUTCOME: outcome, _names.THREAD_NAME: thread}
     if pause:
-        span.set_attribute(_names.BLOCKED, pause / NANOSECONDS)
+        said[_names.BLOCKED] = pause / NANOSECONDS
     identifier = _outcomes.event_id(slot.stage, event)
     if identifier is not None:
-        span.set_attribute(_names.EVENT_ID, identifier)
-    if error is not None and outcome in _names.ERRORS:
-        span.set_attribute(_names.ERROR_TYPE, error_type)
+        said[_names.EVENT_ID] = identifier
+    failed = error is not None and outcome in _names.ERRORS
+    if failed:
+        said[_names.ERROR_TYPE] = error_type
+    if isinstance(span, Deferred):
+        span.attributes = {**(span.attributes or {}), **said}
+    else:
+        span.set_attributes(said)
+    if failed and error is not None:
         text = _outcomes.message(error)
         span.set_status(trace.Status(trace.StatusCode.ERROR, text))

@@ -8,14 +8,15 @@ import threading
 
 import pytest
 from opentelemetry import context, trace
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 
 import stagelight
 from stagelight import _rescue
-from stagelight._deferred import RESCUERS, Deferred
+from stagelight._deferred import IDS, RESCUERS, Deferred
 from stagelight._distribution import NEVER
 from stagelight._tracer import TRACER
 from stagelight.testing import capture
@@ -443,3 +444,78 @@ def test_retries_and_drops_in_light_calls_count(captured, pipeline, warm):
     assert stats["retries"] == 2
     (log,) = captured.logs("stagelight.stage.process.exception")
     assert log["attributes"]["stagelight.attempt"] == 2
+
+
+class Beginning(SpanProcessor):
+    """Wants to see spans when they begin, as a baggage processor does."""
+
+    def on_start(self, span, parent_context=None):
+        span.set_attribute("seen", "at the start")
+
+
+def test_processors_that_see_spans_begin_get_them(pipeline):
+    """Where a processor wants to see spans begin, they are the SDK's own."""
+    with capture() as found:
+
+        @pipeline.stage
+        def work(event):
+            return type(trace.get_current_span()).__name__
+
+        assert work(1) == "Deferred"
+        found.tracer_provider.add_span_processor(Beginning())
+        assert work(2) == "_Span"
+        first, second = found.spans("process work")
+        seen = {"seen": "at the start"}
+        assert second["attributes"] == {**first["attributes"], **seen}
+        assert (second["kind"], second["status"]) == (first["kind"], first["status"])
+
+
+def test_ids_are_the_providers(pipeline):
+    """A provider's own generator of ids is asked, sampled or not."""
+
+    class Counting(IdGenerator):
+        number = 0
+
+        def generate_span_id(self):
+            self.number += 1
+            return self.number
+
+        def generate_trace_id(self):
+            return 7 << 64
+
+    memory = InMemorySpanExporter()
+    provider = TracerProvider(id_generator=Counting(), shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(memory))
+    before = RESCUERS[:]
+    TRACER.configure(provider, None)
+
+    @pipeline.stage
+    def work(event):
+        return event
+
+    try:
+        work(1)
+    finally:
+        RESCUERS[:] = before
+        IDS.generator = None
+    root, span = memory.get_finished_spans()
+    assert [one.context.trace_id for one in (root, span)] == [7 << 64] * 2
+    assert [one.context.span_id for one in (root, span)] == [1, 2]
+
+
+def test_user_attributes_are_checked_and_cut_as_in_the_sdk(pipeline):
+    """What user code sets on a sampled span obeys the provider's limits."""
+    limits = SpanLimits(max_span_attribute_length=5)
+    memory = InMemorySpanExporter()
+    provider = TracerProvider(span_limits=limits, shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(memory))
+    TRACER.configure(provider, None)
+
+    @pipeline.stage
+    def work(event):
+        trace.get_current_span().set_attribute("key", "0123456789")
+
+    work(1)
+    _, span = memory.get_finished_spans()
+    assert span.attributes["key"] == "01234"
+    assert span.attributes["stagelight.stage.name"] == "work"
