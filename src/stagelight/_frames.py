@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import context as otel_context
 
 from stagelight import _guard, _names, _outcomes, _sinks
-from stagelight._distribution import (
-    NANOSECONDS,
-    Distribution,
-)
+from stagelight._cells import NANOSECONDS
 from stagelight._sinks import EventRecord
 from stagelight._slots import NO_SLOT, Slot, Worker
 from stagelight._spans import Traced, begin_span, close
 from stagelight._tracer import TRACER
+from stagelight._trail import POSSIBLE, Quiet
 from stagelight._turns import leave_call, take
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context
+
+    from stagelight._distribution import Distribution
     from stagelight._journey import (
         Turn,
     )
@@ -74,6 +75,8 @@ def enter(slot: Slot, worker: Worker, event: Any) -> Frame | None:
     """
     try:
         frame = Frame()
+        if worker.quiet is None and TRACER.on and POSSIBLE:
+            worker.quiet = Quiet()
         frame.turn = None
         frame.traced = None
         frame.fresh = False
@@ -118,7 +121,7 @@ def _leave(slot: Slot, worker: Worker, frame: Frame | None, took: int) -> int:
     # What was saved is put back rather than undone, so that one call that could not
     # do so (a full stack) is healed by the call around it.
     if frame is None or not frame.nested:
-        worker.away = worker.pause = 0
+        worker.away = worker.pause = worker.attempts = 0
         worker.special = False
         worker.dropped = None
         slot.since = slot.depth = 0
@@ -191,13 +194,13 @@ def fail(  # noqa: PLR0913, PLR0917 - one call from the wrapper, no object built
     try:
         stage = slot.stage
         pause = worker.pause
-        retries = frame.attempts if frame is not None else 0
+        retries = worker.attempts if frame is None else frame.attempts
         took = _leave(slot, worker, frame, end - start)
         if end >= slot.roll:
             slot.turn_over(end)
         outcome, error_type = _outcomes.classify(stage, error)
         part = slot.failure(outcome, error_type)
-        turn = frame.turn if frame is not None else None
+        turn = slot.turn if frame is None else frame.turn
         nested = frame is not None and frame.nested
         if frame is not None and turn is not None and frame.fresh:
             end_call(turn, slot, end, outcome)
@@ -229,6 +232,7 @@ def announce_failure(  # noqa: PLR0913, PLR0917
     took: int,
     turn: Turn | None,
     retries: int,
+    context: Context | None = None,
 ) -> None:
     """Tell the sinks of a failed event, unless an inner call has done so."""
     if worker.logged == id(error) and _outcomes.reported(error):
@@ -247,7 +251,7 @@ def announce_failure(  # noqa: PLR0913, PLR0917
             event_id=_outcomes.event_id(stage, event),
             attempt=_outcomes.attempt(event, retries),
             duration=took / NANOSECONDS,
-            context=otel_context.get_current(),
+            context=otel_context.get_current() if context is None else context,
         )
         _sinks.announce(record)
     except Exception as problem:  # noqa: BLE001 - the call itself is recorded all the same

@@ -30,6 +30,7 @@ ATTEMPT: Final = "stagelight.attempt"
 QUEUE_WAIT: Final = "stagelight.queue.wait.duration"
 BLOCKED: Final = "stagelight.blocked.duration"
 BATCH_SIZE: Final = "stagelight.batch.size"
+RESCUED: Final = "stagelight.rescued"
 FUNCTION: Final = "code.function.name"
 THREAD_NAME: Final = "thread.name"
 
@@ -236,6 +237,13 @@ WORKER_LIMIT: Final = Metric(
     _S,
     "Workers that the pool may run at once",
 )
+MEMORY: Final = Metric(
+    "process.memory.usage",  # the semantic conventions' own
+    UP_DOWN,
+    "By",
+    (),
+    "Resident memory of the process",
+)
 TELEMETRY_DROPPED: Final = Metric(
     "stagelight.telemetry.dropped",
     COUNTER,
@@ -271,6 +279,20 @@ METRICS: Final = (
     WORKER_LIMIT,
     BLOCKED_MAX,
     PIPELINE_DURATION,
+    MEMORY,
     TELEMETRY_DROPPED,
     TELEMETRY_ERRORS,
 )
+
+
+def encodable(text: str) -> str:
+    """A text as it can leave: one lone surrogate would cost a whole batch.
+
+    File names that are no UTF-8 have such characters; they are spelled out.
+
+    Args:
+        text: Any text of the program's.
+    """
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

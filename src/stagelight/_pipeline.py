@@ -10,12 +10,13 @@ from stagelight import _guard, _names
 from stagelight._automatic import refuse_taken, same_again
 from stagelight._buffers import PoolRecord, QueueRecord
 from stagelight._errors import ConfigurationError
+from stagelight._explicit import begin_turn, drop_turn
+from stagelight._known import Known
 from stagelight._pool import observe_pool, pool_kind
 from stagelight._queue import observe_queue
 from stagelight._register import add_stage, check_name, default_name
 from stagelight._registry import REGISTRY
 from stagelight._stage import observe_stage
-from stagelight._turns import begin_turn, drop_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,9 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 #: Queues and executors that are observed already -> their record.
-_OBSERVED: Final[weakref.WeakKeyDictionary[Any, QueueRecord | PoolRecord]] = (
-    weakref.WeakKeyDictionary()
-)
+_OBSERVED: Final[Known[QueueRecord | PoolRecord]] = Known()
 
 
 class Pipeline:
@@ -123,7 +122,7 @@ class Pipeline:
         """
         check_name(name, "queue")
         with REGISTRY.lock:
-            known = _OBSERVED.get(target) if _is_weak(target) else None
+            known = _OBSERVED.get(target)
             if known is not None:
                 return same_again(self._record, target, known, name)
             record = self._record.queues.get(name)
@@ -133,7 +132,7 @@ class Pipeline:
             observed = observe_queue(target, record)
             record.owner = weakref.ref(observed)
             self._record.queues[name] = record
-            _OBSERVED[observed] = record
+            _OBSERVED.add(observed, record)
             return observed  # type: ignore[no-any-return]
 
     def pool(self, executor: T, name: str) -> T:
@@ -154,7 +153,7 @@ class Pipeline:
         """
         check_name(name, "pool")
         with REGISTRY.lock:
-            known = _OBSERVED.get(executor) if _is_weak(executor) else None
+            known = _OBSERVED.get(executor)
             if known is not None:
                 return same_again(self._record, executor, known, name)
             kind = pool_kind(executor)
@@ -170,7 +169,7 @@ class Pipeline:
             )
             record.backlog.owner = weakref.ref(executor)
             self._record.pools[name] = record
-            _OBSERVED[executor] = record
+            _OBSERVED.add(executor, record)
             return executor
 
     def observe(self, existing: T) -> T:
@@ -307,11 +306,3 @@ def journey(event: object = None) -> AbstractContextManager[None]:
 def _own_name(key: str, stage: object) -> str | None:
     name = key or getattr(stage, "name", None)
     return name if isinstance(name, str) else None
-
-
-def _is_weak(target: object) -> bool:
-    try:
-        weakref.ref(target)
-    except TypeError:
-        return False
-    return True

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import threading
 from time import perf_counter_ns as clock
+from time import process_time
 from typing import TYPE_CHECKING, Final
 
 from stagelight import _workers
 from stagelight._records import SlotRecord, StageRecord
-from stagelight._slots import Totals
+from stagelight._totals import Totals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +39,8 @@ class Registry:
         self.lock = threading.RLock()
         self.pipelines: dict[str, PipelineRecord] = {}
         self.started = clock()
+        #: Processor time of this process before it began to record, in seconds.
+        self.computed = process_time()
         #: Told once, when the first pipeline appears.
         self.on_first: list[Callable[[], None]] = []
 
@@ -89,6 +92,7 @@ class Registry:
         """Start from zero in a forked child."""
         self.lock = threading.RLock()
         self.started = clock()
+        self.computed = process_time()
         for record in self.pipelines.values():
             record.journeys.after_fork()
             for stage in record.stages.values():

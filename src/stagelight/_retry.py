@@ -24,6 +24,9 @@ def retry() -> None:
             worker.slot.retries += 1
             if hasattr(here, "attempts"):
                 here.attempts += 1
+            else:
+                worker.attempts += 1
+                worker.special = True
     except Exception as error:  # noqa: BLE001 - never into the pipeline
         _guard.caught("retry", error)
 
@@ -47,6 +50,7 @@ def drop(reason: str = "filtered", *, intentional: bool = True) -> None:
             f"{_names.MAX_NAME} characters, always one of few"
         )
     try:
+        reason = _names.encodable(reason)
         worker = this_worker()
         if not _frames.drop(worker, reason, intentional=intentional):
             return

@@ -197,6 +197,8 @@ class Run:
                 took,
                 self.turn,
                 self.attempts,
+                # A generator's is not current any more.
+                None if traced is None else traced.context,
             )
         self.worker.logged = id(error) if self.worker.slot.since else 0
         self.sample(took, outcome, error_type, error, traced=traced)

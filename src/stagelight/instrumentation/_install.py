@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 _INSTALLED: Final[list[bool]] = []
 
 
-def install(settings: Settings) -> None:
+def install(settings: Settings, *, complaining: bool = True) -> None:
     """Observe what the application makes from now on.
 
     Args:
         settings: The user's.
+        complaining: Whether to warn at the end of patterns that matched nothing.
     """
     if _INSTALLED:
         return
@@ -40,7 +41,8 @@ def install(settings: Settings) -> None:
     _executors.install()
     _targets.install(settings.stages)
     _classes.install()
-    atexit.register(complain)
+    if complaining:
+        atexit.register(complain)
 
 
 def complain() -> None:

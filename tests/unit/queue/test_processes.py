@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import gc
 import multiprocessing
 import pickle
@@ -240,3 +241,15 @@ def test_many_producers(pipeline, method):
         n: list(range(100)) for n in range(4)
     }
     assert _stats(pipeline)["enqueued"] == 401
+
+
+def test_an_event_fetched_on_an_event_loop_is_counted_once(pipeline):
+    """There the fetched event is the task's, and the thread has none pending."""
+    q = pipeline.queue(multiprocessing.Queue(), "in")
+
+    async def fetch():
+        q.put("event")
+        return q.get(timeout=20)
+
+    assert asyncio.run(fetch()) == "event"
+    assert _stats(pipeline)["dequeued"] == 1
