@@ -237,6 +237,13 @@ WORKER_LIMIT: Final = Metric(
     _S,
     "Workers that the pool may run at once",
 )
+MEMORY: Final = Metric(
+    "process.memory.usage",  # the semantic conventions' own
+    UP_DOWN,
+    "By",
+    (),
+    "Resident memory of the process",
+)
 TELEMETRY_DROPPED: Final = Metric(
     "stagelight.telemetry.dropped",
     COUNTER,
@@ -272,6 +279,7 @@ METRICS: Final = (
     WORKER_LIMIT,
     BLOCKED_MAX,
     PIPELINE_DURATION,
+    MEMORY,
     TELEMETRY_DROPPED,
     TELEMETRY_ERRORS,
 )

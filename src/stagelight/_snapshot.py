@@ -99,7 +99,7 @@ def _process() -> ProcessStats:
         pid=os.getpid(),
         uptime=_uptime(),
         cpu_seconds=_computed(),
-        memory_rss=_memory(),
+        memory_rss=memory(),
         telemetry_errors=dict(_guard.ERRORS),
         telemetry_dropped=dict(_guard.LOST),
     )
@@ -113,7 +113,8 @@ def _computed() -> float:
     return time.process_time() - REGISTRY.computed
 
 
-def _memory() -> int | None:
+def memory() -> int | None:
+    """Resident memory of this process in bytes, None where it cannot be told."""
     try:
         with LATE:
             import psutil

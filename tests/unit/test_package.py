@@ -18,7 +18,18 @@ LAYERS = [
     # L0 words
     *[
         (0, name)
-        for name in ("_version", "_names", "_errors", "_model", "_patterns", "_config")
+        for name in (
+            "_version",
+            "_names",
+            "_errors",
+            "_model",
+            "_patterns",
+            "_config",
+            "_secrets",
+            "_vendors",
+            "_promql",
+            "_grafana",
+        )
     ],
     # L1 record
     *[
@@ -82,6 +93,7 @@ LAYERS = [
             "_logs",
             "_rescue",
             "_backlog",
+            "_watched",
             "_export",
             "_lifecycle",
             "_environment",
@@ -92,6 +104,7 @@ LAYERS = [
         )
     ],
     # L4 operate
+    (4, "_doctor"),
     (4, "instrumentation"),
     # L5 use
     (5, "cli"),
