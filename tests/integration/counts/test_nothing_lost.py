@@ -284,7 +284,7 @@ PROCESSES = """
 def test_processes(method):
     """8 processes with 10,000 events each export series of their own that add up.
 
-    They are forked, spawned, or forked before anybody exports and set up for themselves.
+    Forked, spawned, or forked before anybody exports and then set up for themselves.
     """
     with OtlpReceiver() as receiver:
         env = {
