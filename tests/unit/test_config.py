@@ -146,7 +146,7 @@ FLAG = "true or false"
 
 
 @pytest.mark.parametrize(
-    ("line = shown", "accepted"),
+    ("line", "shown", "accepted"),
     [
         ("pipeline = ''", "''", NAME),
         ("pipeline = 7", "7", NAME),
