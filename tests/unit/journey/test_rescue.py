@@ -111,7 +111,7 @@ def test_failure_is_exported_with_the_ids_of_its_log(captured, pipeline, warm):
     assert span["attributes"] == {
         "stagelight.pipeline.name": "unit",
         "stagelight.stage.name": "fails",
-        "code.function.name": fails.__qualname__,
+        "code.function.name": f"{__name__}.{fails.__qualname__}",
         "stagelight.outcome": "failure",
         "stagelight.event.id": "e1",
         "thread.name": "MainThread",
