@@ -17,6 +17,7 @@ from stagelight.instrumentation import (
     _targets,
 )
 from stagelight.instrumentation._ledger import LEDGER
+from stagelight.instrumentation.frameworks import _register as _frameworks
 
 if TYPE_CHECKING:
     from stagelight._config import Settings
@@ -40,6 +41,7 @@ def install(settings: Settings) -> None:
     _executors.install()
     _targets.install(settings.stages)
     _classes.install()
+    _frameworks.install()
     atexit.register(complain)
 
 
@@ -59,3 +61,4 @@ def uninstall() -> None:
     _classes.uninstall()
     _targets.uninstall()
     _script.uninstall()
+    _frameworks.uninstall()

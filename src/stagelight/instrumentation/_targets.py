@@ -188,6 +188,7 @@ def observe(
 
 
 def _refuse(pattern: Pattern, source: str) -> None:
+    LEDGER.decline("stage", source, f"declared as {pattern}, but no Python function")
     _guard.warn_once(
         f"target {source}",
         "stagelight: %s (declared as %s) cannot be observed, because it is no Python "

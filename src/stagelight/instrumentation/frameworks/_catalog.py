@@ -1,0 +1,106 @@
+"""Which frameworks are known, and what is recorded of each; all of it is data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Framework:
+    """One framework.
+
+    Attributes:
+        name: As people call it.
+        distribution: Its package, whose version is checked.
+        versions: Those it was tried with, as a version specifier.
+        module: File in this folder that observes it.
+        waits_for: Modules whose import brings the hooks in.
+        stages: What becomes a stage, and under which name.
+        trace: What one trace holds.
+        queue: Whose size and wait are recorded.
+        events: Retries, drops and the like that are counted.
+        across: How the trace reaches other processes.
+    """
+
+    name: str
+    distribution: str
+    versions: str
+    module: str
+    waits_for: tuple[str, ...]
+    stages: str
+    trace: str = ""
+    queue: str = ""
+    events: str = ""
+    across: str = ""
+
+
+_NONE: Final = "those that call it"
+
+#: In the order of the README's table.
+FRAMEWORKS: Final[tuple[Framework, ...]] = (
+    Framework(
+        "tenacity",
+        "tenacity",
+        ">=8.2,<10",
+        "tenacity",
+        ("tenacity", "tenacity.asyncio"),
+        stages=_NONE,
+        events="retries, waits, give-ups",
+    ),
+    Framework(
+        "stamina",
+        "stamina",
+        ">=23.3",
+        "stamina",
+        ("stamina",),
+        stages=_NONE,
+        events="retries, waits, give-ups",
+    ),
+    Framework(
+        "backoff",
+        "backoff",
+        ">=2.1,<3",
+        "backoff",
+        ("backoff._sync", "backoff._async"),
+        stages=_NONE,
+        events="retries, waits, give-ups",
+    ),
+    Framework(
+        "urllib3.Retry",
+        "urllib3",
+        ">=1.26,<3",
+        "urllib3",
+        ("urllib3.util.retry",),
+        stages=_NONE,
+        events="retries, waits, give-ups",
+    ),
+)
+
+#: Top-level module -> why it gets no second span.
+ASIDE: Final[dict[str, str]] = {
+    "airflow": "Airflow traces its own tasks",
+    "dagster": "opentelemetry-instrumentation-dagster traces its ops",
+    "faust": "faust.sensors has OpenTelemetry of its own",
+    "prefect": "Prefect traces its own flows and tasks",
+    "ray": "Ray traces its own tasks",
+    "taskiq": "taskiq has an OpenTelemetryMiddleware of its own",
+}
+
+
+def table() -> str:
+    """The README's table: what is recorded of each framework."""
+    head = ("framework", "stages", "one trace per", "queue", "counted", "across")
+    rows = [head, ("---",) * len(head)]
+    rows += [
+        (
+            f"{one.name} `{one.versions}`",
+            one.stages,
+            one.trace or "-",
+            one.queue or "-",
+            one.events or "-",
+            one.across or "-",
+        )
+        for one in FRAMEWORKS
+    ]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)

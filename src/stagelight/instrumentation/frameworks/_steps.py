@@ -1,0 +1,253 @@
+"""A framework's own steps as stages, under the names that its users gave them."""
+
+from __future__ import annotations
+
+import threading
+from time import time_ns
+from typing import TYPE_CHECKING, Any, Final
+
+from stagelight import _guard, _names, _outcomes, _sinks
+from stagelight._call import compile_wrapper
+from stagelight._register import add_stage
+from stagelight._sinks import EventRecord
+from stagelight.instrumentation._ledger import LEDGER, Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from stagelight._records import Kind, StageRecord
+    from stagelight.instrumentation.frameworks._delivery import Delivery
+
+_LOCK: Final = threading.RLock()
+_STEPS: Final[dict[tuple[int, str, str], Step]] = {}
+#: Exceptions by which a framework says that it drops an event -> reason.
+_DROPS: Final[dict[str, str]] = {}
+
+
+class Step:
+    """One stage of a framework."""
+
+    __slots__ = ("call", "record")
+
+    def __init__(self, record: StageRecord) -> None:
+        self.record = record
+        inner = _await if record.kind == "coroutine" else _invoke
+        self.call: Callable[..., Any] = compile_wrapper(record, inner)
+
+    def retry(self) -> None:
+        """Count that an event is to be tried again, in a later call."""
+        self.record.slot().retries += 1
+
+    def drop(self, reason: str, event: object = None) -> None:
+        """Count that the stage let an event go, and tell of it.
+
+        Args:
+            reason: Why; one of few.
+            event: The event.
+        """
+        record = self.record
+        drops = record.slot().drops
+        drops[reason, True] = drops.get((reason, True), 0) + 1
+        if _sinks.EVENTS:
+            _sinks.announce(
+                EventRecord(
+                    name=_names.DROPPED_EVENT,
+                    pipeline=record.pipeline.name,
+                    stage=record.name,
+                    queue=None,
+                    time_ns=time_ns(),
+                    outcome=_names.DROPPED,
+                    event_id=_outcomes.event_id(record, event),
+                    attributes={
+                        _names.DROP_REASON: reason,
+                        _names.DROP_INTENTIONAL: True,
+                    },
+                )
+            )
+
+
+class Call:
+    """How one call of a framework's function is observed.
+
+    Args:
+        step: The stage.
+        event: The event, for its identifier.
+        delivery: Where it comes from, where it does not nest in what runs here.
+        ended: Told of the result and of the error, one of them None, in the end.
+    """
+
+    __slots__ = ("delivery", "ended", "event", "step")
+
+    def __init__(
+        self,
+        step: Step,
+        event: object = None,
+        delivery: Delivery | None = None,
+        ended: Callable[[Any, BaseException | None], object] | None = None,
+    ) -> None:
+        self.step = step
+        self.event = event
+        self.delivery = delivery
+        self.ended = ended
+
+    def run(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Call the framework's function.
+
+        Args:
+            function: The function, bound.
+            args: Its arguments.
+            kwargs: Its keyword arguments.
+        """
+        if self.delivery is not None:
+            self.delivery.begin(self.event)
+        try:
+            result = self.step.call(self.event, function, *args, **kwargs)
+        except BaseException as error:
+            self._end(None, error)
+            raise
+        self._end(result, None)
+        return result
+
+    async def run_async(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Await the framework's coroutine function; arguments as for ``run``."""
+        if self.delivery is not None:
+            self.delivery.begin(self.event)
+        try:
+            result = await self.step.call(self.event, function, *args, **kwargs)
+        except BaseException as error:
+            self._end(None, error)
+            raise
+        self._end(result, None)
+        return result
+
+    def _end(self, result: Any, error: BaseException | None) -> None:
+        if self.delivery is not None:
+            self.delivery.end()
+        if error is not None:
+            reason = _DROPS.get(_qualified(type(error)))
+            if reason is not None:
+                self._quietly(self.step.drop, reason, self.event)
+        if self.ended is not None:
+            self._quietly(self.ended, result, error)
+
+    @staticmethod
+    def _quietly(tell: Callable[..., object], *args: Any) -> None:
+        try:
+            tell(*args)
+        except Exception as problem:  # noqa: BLE001 - never into the framework
+            _guard.caught("framework", problem)
+
+
+def _invoke(
+    event: Any,  # noqa: ARG001 - what the wrapper takes for the event
+    function: Callable[..., Any],
+    /,
+    *args: Any,
+    **kwargs: Any,
+) -> Any:
+    return function(*args, **kwargs)
+
+
+async def _await(
+    event: Any,  # noqa: ARG001 - as above
+    function: Callable[..., Any],
+    /,
+    *args: Any,
+    **kwargs: Any,
+) -> Any:
+    return await function(*args, **kwargs)
+
+
+def step(  # noqa: PLR0913 - what a stage is
+    name: str,
+    *,
+    rule: str,
+    source: str = "",
+    function: str = "",
+    kind: Kind = "call",
+    event_id: Callable[[Any], object] | None = None,
+) -> Step:
+    """The stage of a name, made on its first use.
+
+    Args:
+        name: As its user calls it; cut where it is too long for a label.
+        rule: Why it is observed, for ``--explain``.
+        source: What tells it from namesakes; by default rule and name.
+        function: Name of the function it runs.
+        kind: How its calls run.
+        event_id: Maps an event to its identifier.
+    """
+    source = source or f"{rule} {name}"
+    home = LEDGER.pipeline._record  # noqa: SLF001 - as the emitters do
+    key = (id(home), source, kind)
+    known = _STEPS.get(key)
+    if known is not None and known.record.pipeline is home:
+        return known
+    with _LOCK:
+        record = add_stage(
+            home,
+            tidy(name),
+            kind,
+            function or name,
+            f"{source} {kind}",
+            unique=home.sources.get(tidy(name)) != f"{source} {kind}",
+        )
+        if event_id is not None:
+            record.event_id = event_id
+        LEDGER.note(Entry("stage", record.name, rule, source))
+        known = _STEPS[key] = Step(record)
+    return known
+
+
+def tidy(name: object) -> str:
+    """A name that can be a label: printable, and not too long.
+
+    Args:
+        name: As the framework has it.
+    """
+    text = "".join(one if one.isprintable() else " " for one in str(name)).strip()
+    if len(text) > _names.MAX_NAME:
+        text = f"{text[: _names.MAX_NAME - 3]}..."
+    return text or "unnamed"
+
+
+def qualified(function: Any) -> str:
+    """Module and qualified name of a function, or of what is inside a partial.
+
+    Args:
+        function: Any callable.
+    """
+    while hasattr(function, "func") and not hasattr(function, "__qualname__"):
+        function = function.func
+    kind = function if hasattr(function, "__qualname__") else type(function)
+    return _qualified(kind)
+
+
+def _qualified(kind: Any) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def drops_by(exception: str, reason: str) -> None:
+    """Count an exception as a drop, and no failure.
+
+    Args:
+        exception: Its qualified class.
+        reason: Why the event is dropped then.
+    """
+    _DROPS[exception] = reason
+    _outcomes._BY_NAME[exception] = (_names.DROPPED, "")  # noqa: SLF001 - one table
+
+
+def forget() -> None:
+    """Forget every stage; those in use go on."""
+    _STEPS.clear()
