@@ -118,10 +118,15 @@ def adopt(
     _logs.EMITTER.provider = logger_provider
 
 
-def configure_child() -> None:
-    """Set up a spawned child of a program that exports."""
+def configure_child(service_name: str | None = None, **options: Any) -> None:
+    """Set up a spawned child of a program that exports.
+
+    Args:
+        service_name: That of the parent, where it is not in the environment.
+        options: Further ones of ``configure``.
+    """
     if os.environ.get(CHILD) and not PROVIDERS.made:
         try:
-            configure()
+            configure(service_name=service_name, **options)
         except ConfigurationError as error:
             _guard.LOG.warning("stagelight exports nothing from this child: %s", error)

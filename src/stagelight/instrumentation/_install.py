@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from stagelight._outcomes import EVENT_KEY
 from stagelight.instrumentation import (
+    _children,
     _classes,
     _executors,
     _hooks,
@@ -42,6 +43,7 @@ def install(settings: Settings) -> None:
     _targets.install(settings.stages)
     _classes.install()
     _frameworks.install()
+    _children.install()
     atexit.register(complain)
 
 
@@ -62,3 +64,4 @@ def uninstall() -> None:
     _targets.uninstall()
     _script.uninstall()
     _frameworks.uninstall()
+    _children.uninstall()

@@ -7,7 +7,7 @@ is counted on it, put on its span, and told as log events.
 from __future__ import annotations
 
 from time import time_ns
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from opentelemetry import context as otel_context
 
@@ -15,9 +15,7 @@ from stagelight import _names, _outcomes, _retry, _sinks
 from stagelight._journey import enclosing
 from stagelight._sinks import EventRecord
 from stagelight._workers import this_worker
-
-if TYPE_CHECKING:
-    from opentelemetry.trace import Span
+from stagelight.instrumentation.frameworks._spans import add_to_span, set_on_span
 
 
 def retrying(
@@ -35,13 +33,8 @@ def retrying(
     if here is None:
         return
     _retry.retry()
-    span = _span(here)
-    if span is not None:
-        known: Any = getattr(span, "attributes", None) or {}
-        span.set_attribute(_names.RETRY_COUNT, known.get(_names.RETRY_COUNT, 0) + 1)
-        span.set_attribute(
-            _names.RETRY_WAIT, known.get(_names.RETRY_WAIT, 0.0) + float(wait)
-        )
+    add_to_span(_names.RETRY_COUNT, 1)
+    add_to_span(_names.RETRY_WAIT, float(wait))
     _announce(
         _names.RETRY_EVENT, here, error, failed, library, {_names.RETRY_WAIT: wait}
     )
@@ -52,17 +45,8 @@ def given_up(library: str, *, failed: int, error: BaseException | None) -> None:
     here = enclosing(this_worker())
     if here is None:
         return
-    span = _span(here)
-    if span is not None:
-        span.set_attribute(_names.RETRY_GIVEN_UP, True)  # noqa: FBT003
+    set_on_span(_names.RETRY_GIVEN_UP, True)  # noqa: FBT003
     _announce(_names.GIVEN_UP_EVENT, here, error, failed, library, {})
-
-
-def _span(here: Any) -> Span | None:
-    """The stage's own span, which a span of the user's inside of it may hide."""
-    traced = getattr(here, "traced", None)
-    span: Span | None = getattr(traced, "span", None)
-    return span if span is not None and span.is_recording() else None
 
 
 def _announce(  # noqa: PLR0913, PLR0917 - what a record is made of

@@ -40,6 +40,17 @@ _NONE: Final = "those that call it"
 #: In the order of the README's table.
 FRAMEWORKS: Final[tuple[Framework, ...]] = (
     Framework(
+        "Kedro",
+        "kedro",
+        ">=1,<2",
+        "kedro",
+        ("kedro.runner.runner", "kedro.runner.task", "kedro.io.data_catalog"),
+        stages="each node by its name, the run as `kedro run`",
+        trace="run",
+        events="load and save time of a node's datasets",
+        across="`ParallelRunner`: fork, spawn, forkserver",
+    ),
+    Framework(
         "tenacity",
         "tenacity",
         ">=8.2,<10",

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import functools
 import inspect
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 import wrapt
 from opentelemetry import context as otel_context
 
 from stagelight import _guard
+from stagelight._journey import enclosing
+from stagelight._outcomes import CODE_FILE
+from stagelight._workers import this_worker
 from stagelight.instrumentation._tracebacks import step_aside
 
 if TYPE_CHECKING:
@@ -115,6 +119,30 @@ class Patches:
         chosen: Any = awaited if inspect.iscoroutinefunction(inner) else wrapper
         self.put(owner, name, wrapt.FunctionWrapper(original, chosen))
 
+    def timed(self, owner: Any, name: str, tell: Callable[[float], object]) -> None:
+        """Tell of each call that ended when it began.
+
+        Args:
+            owner: A class or module.
+            name: The function's name in it.
+            tell: Gets ``perf_counter()`` at the begin.
+        """
+
+        def wrapper(
+            wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+        ) -> Any:
+            began = perf_counter()
+            try:
+                return wrapped(*args, **kwargs)
+            except BaseException as error:
+                step_aside(error)
+                raise
+            finally:
+                _quietly(tell, began)
+
+        original = inspect.getattr_static(owner, name)
+        self.put(owner, name, wrapt.FunctionWrapper(original, wrapper))
+
     def replace(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
         """Put a function of our own in the place of one, pickled by the same name.
 
@@ -175,6 +203,22 @@ def _quietly(function: Callable[..., object], *args: Any) -> Any:
     return None
 
 
+def _trim(error: BaseException) -> None:
+    """Drop our frames from the start of a traceback, but for one where calls nest.
+
+    By that one the observed call around this one sees that the error was reported.
+    """
+    trace = error.__traceback__
+    step_aside(error)
+    if enclosing(this_worker()) is None:
+        return
+    while trace is not None and trace.tb_frame.f_code.co_filename != CODE_FILE:
+        trace = trace.tb_next
+    if trace is not None and trace is not error.__traceback__:
+        trace.tb_next = error.__traceback__
+        error.__traceback__ = trace
+
+
 def _plain(observe: Observe) -> Any:
     def wrapper(
         wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -185,7 +229,7 @@ def _plain(observe: Observe) -> Any:
         try:
             return call.run(wrapped, args, kwargs)
         except BaseException as error:
-            step_aside(error)
+            _trim(error)
             raise
 
     return wrapper
@@ -201,7 +245,7 @@ def _coroutine(observe: Observe) -> Any:
         try:
             return await call.run_async(wrapped, args, kwargs)
         except BaseException as error:
-            step_aside(error)
+            _trim(error)
             raise
 
     return wrapper

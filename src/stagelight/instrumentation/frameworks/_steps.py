@@ -13,7 +13,7 @@ from stagelight._sinks import EventRecord
 from stagelight.instrumentation._ledger import LEDGER, Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from stagelight._records import Kind, StageRecord
     from stagelight.instrumentation.frameworks._delivery import Delivery
