@@ -4,6 +4,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
+
 from harness.frameworks import observe
 
 if TYPE_CHECKING:
@@ -99,7 +100,10 @@ def test_run(runner: str, receiver: OtlpReceiver, tmp_path: Path):
 def test_parallel_run(method: str, receiver: OtlpReceiver, tmp_path: Path):
     """Nodes in other processes belong to the trace of their run; nothing is lost."""
     observed = observe(
-        receiver, PROGRAM, "ParallelRunner", cwd=tmp_path,
+        receiver,
+        PROGRAM,
+        "ParallelRunner",
+        cwd=tmp_path,
         env={**LOGGING, "KEDRO_MP_CONTEXT": method},
     )
     assert observed.run.stdout == "6 of 12\n6 of 12\n"
@@ -114,7 +118,9 @@ def test_parallel_run(method: str, receiver: OtlpReceiver, tmp_path: Path):
 
 def test_a_failing_node(receiver: OtlpReceiver, tmp_path: Path):
     """A node that raises fails its run as well; the error is reported once."""
-    observed = observe(receiver, PROGRAM, "SequentialRunner", "fail", cwd=tmp_path, env=LOGGING)
+    observed = observe(
+        receiver, PROGRAM, "SequentialRunner", "fail", cwd=tmp_path, env=LOGGING
+    )
     assert observed.run.returncode == 1
     stages = observed.pipeline["stages"]
     assert stages["report"]["outcomes"] == {"failure": 1}

@@ -144,9 +144,8 @@ def observe(  # noqa: PLR0913 (all are named, most are rare)
         source.name if isinstance(source, Path) else os.environ["PYTEST_CURRENT_TEST"]
     )
     print(f"{name}: {middle - started:.2f} s bare, {ratio:.2f} x observed")  # noqa: T201 - to be read
-    told = "\n".join(
-        ("--- bare", bare.stdout, bare.stderr, "--- observed", run.stdout, run.stderr)
-    )
+    told = f"--- bare\n{bare.stdout}\n{bare.stderr}\n"
+    told += f"--- observed\n{run.stdout}\n{run.stderr}"
     assert document.exists(), told
     if compare:
         assert (run.returncode, run.stdout) == (bare.returncode, bare.stdout), told

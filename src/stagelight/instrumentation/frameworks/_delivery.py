@@ -85,8 +85,13 @@ class Delivery:
         except Exception as error:  # noqa: BLE001 - never into the framework
             _guard.caught("delivery", error)
 
-    def end(self) -> None:
-        """Close the turn, and go back to what this worker did before."""
+    def end(self, *, overlapping: bool = False) -> None:
+        """Close the turn, and go back to what this worker did before.
+
+        Args:
+            overlapping: Whether others may have begun and ended meanwhile, as
+                coroutines do on a loop that is not asyncio's.
+        """
         worker, turn = self._worker, self._turn
         if worker is None or turn is None:
             return
@@ -95,6 +100,10 @@ class Delivery:
                 forget(worker, turn)
                 end_turn(turn)
                 TASK_TURN.set(self._outer)
+            elif overlapping:
+                end_turn(turn)
+                if worker.turn is turn:
+                    worker.turn = None
             else:
                 leave_turn(worker)
                 end_turn(turn)

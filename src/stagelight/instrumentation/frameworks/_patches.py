@@ -50,13 +50,7 @@ class Patches:
             name: The function's name in it.
             observe: Gives the ``Call``, or None.
         """
-        original = inspect.getattr_static(owner, name)
-        inner = getattr(original, "__func__", original)
-        if inspect.iscoroutinefunction(inner):
-            wrapper: Any = _coroutine(observe)
-        else:
-            wrapper = _plain(observe)
-        self.put(owner, name, wrapt.FunctionWrapper(original, wrapper))
+        self.put(owner, name, observed(inspect.getattr_static(owner, name), observe))
 
     def before(self, owner: Any, name: str, look: Look) -> None:
         """Look at the arguments of each call first; a call that it cannot change.
@@ -192,6 +186,19 @@ class Patches:
 
 
 _ABSENT: Final = object()
+
+
+def observed(function: Any, observe: Observe) -> Any:
+    """A function that runs its calls as ``observe`` says, and is equal to the original.
+
+    Args:
+        function: A function, coroutine function or bound method.
+        observe: Gives the ``Call``, or None.
+    """
+    inner = getattr(function, "__func__", function)
+    coroutine = inspect.iscoroutinefunction(inner)
+    wrapper = (_coroutine if coroutine else _plain)(observe)
+    return wrapt.FunctionWrapper(function, wrapper)
 
 
 def _quietly(function: Callable[..., object], *args: Any) -> Any:

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 _LOCK: Final = threading.RLock()
 _STEPS: Final[dict[tuple[int, str, str], Step]] = {}
-#: Exceptions by which a framework says that it drops an event -> reason.
-_DROPS: Final[dict[str, str]] = {}
 
 
 class Step:
@@ -125,20 +123,27 @@ class Call:
         try:
             result = await self.step.call(self.event, function, *args, **kwargs)
         except BaseException as error:
-            self._end(None, error)
+            self._end(None, error, overlapping=True)
             raise
-        self._end(result, None)
+        self._end(result, None, overlapping=True)
         return result
 
-    def _end(self, result: Any, error: BaseException | None) -> None:
+    def _end(
+        self, result: Any, error: BaseException | None, *, overlapping: bool = False
+    ) -> None:
         if self.delivery is not None:
-            self.delivery.end()
+            self.delivery.end(overlapping=overlapping)
         if error is not None:
-            reason = _DROPS.get(_qualified(type(error)))
-            if reason is not None:
-                self._quietly(self.step.drop, reason, self.event)
+            self._quietly(self._look_for_drop, error)
         if self.ended is not None:
             self._quietly(self.ended, result, error)
+
+    def _look_for_drop(self, error: BaseException) -> None:
+        record = self.step.record
+        if _outcomes.classify(record, error)[0] == _names.DROPPED:
+            # A closed set: the stage bounds its error types.
+            reason = record.error_type(error).rpartition(".")[2]
+            self.step.drop(reason, self.event)
 
     @staticmethod
     def _quietly(tell: Callable[..., object], *args: Any) -> None:
@@ -237,14 +242,12 @@ def _qualified(kind: Any) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def drops_by(exception: str, reason: str) -> None:
-    """Count an exception as a drop, and no failure.
+def drops_by(exception: str) -> None:
+    """Count an exception and its subclasses as drops, and no failures.
 
     Args:
         exception: Its qualified class.
-        reason: Why the event is dropped then.
     """
-    _DROPS[exception] = reason
     _outcomes._BY_NAME[exception] = (_names.DROPPED, "")  # noqa: SLF001 - one table
 
 
