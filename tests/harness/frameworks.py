@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from .program import Completed, run_program
 
@@ -61,10 +63,7 @@ class Observed:
 
     def traces(self) -> dict[str, Counter[str]]:
         """Span names, counted, by trace."""
-        found: dict[str, Counter[str]] = {}
-        for span in self.spans:
-            found.setdefault(span.trace_id, Counter())[span.name] += 1
-        return found
+        return traces(self.spans)
 
     def tree(self) -> set[tuple[str, str]]:
         """Name of each span, with that of its parent."""
@@ -72,9 +71,63 @@ class Observed:
         return {(span.name, names.get(span.parent_id, "")) for span in self.spans}
 
 
-def environment(**more: str) -> dict[str, str]:
-    """Variables for a program with frameworks."""
-    return {**_QUIET, **more}
+@dataclass(frozen=True)
+class Program:
+    """A program with frameworks, to be run once or more.
+
+    Attributes:
+        source: The program's text or path, or a module's name.
+        args: The program's arguments.
+        cwd: Where it runs, in a folder of its own for each kind of run.
+        env: Variables.
+        module: Whether `source` is a module's name.
+        timeout: Seconds that it may take.
+        options: Further options of `stagelight run`.
+    """
+
+    source: str | Path
+    args: tuple[str, ...] = ()
+    cwd: Path = Path()
+    env: Mapping[str, str] = field(default_factory=dict)
+    module: bool = False
+    timeout: float = 120
+    options: tuple[str, ...] = ()
+
+    def bare(self) -> Completed:
+        """Run it without stagelight."""
+        return self._run("bare", (), {})
+
+    def observed(self, receiver: OtlpReceiver) -> tuple[Completed, dict[str, Any]]:
+        """Run it by `stagelight run`; returns the document as well.
+
+        Args:
+            receiver: Where it exports to.
+        """
+        document = self.cwd / "stagelight.json"
+        document.unlink(missing_ok=True)
+        prefix = ("-m", "stagelight", "run", "--no-table", "--json", str(document))
+        env = {**_ALL, **receiver.environment("http/protobuf")}
+        run = self._run("observed", (*prefix, *self.options), env)
+        assert document.exists(), run
+        assert "Failed to detach context" not in run.stderr, run.stderr
+        assert "stagelight failed" not in run.stderr, run.stderr
+        found: dict[str, Any] = json.loads(document.read_text(encoding="utf-8"))
+        assert found["process"]["telemetry_errors"] == {}, run
+        return run, found
+
+    def _run(
+        self, folder: str, prefix: tuple[str, ...], env: Mapping[str, str]
+    ) -> Completed:
+        (self.cwd / folder).mkdir(exist_ok=True)
+        return run_program(
+            Path(self.source) if self.module else self.source,
+            *self.args,
+            env={**_QUIET, **self.env, **env},
+            prefix=(*prefix, "-m") if self.module else prefix,
+            cwd=self.cwd / folder,
+            python=str(PYTHON),
+            timeout=self.timeout,
+        )
 
 
 def observe(  # noqa: PLR0913 (all are named, most are rare)
@@ -101,56 +154,64 @@ def observe(  # noqa: PLR0913 (all are named, most are rare)
         compare: Whether stdout and exit code have to be the same.
         module: Whether `source` is a module's name.
     """
-    known = environment(**(env or {}))
-    folders = [cwd / "bare", cwd / "observed"]
-    for folder in folders:
-        folder.mkdir(exist_ok=True)
-    bare_folder, folder = folders
-    document = cwd / "stagelight.json"
-    prefix: list[str] = ["-m"] if module else []
-    target: str | Path = Path(source) if module else source
+    program = Program(source, args, cwd, env or {}, module, timeout, tuple(options))
     started = time.perf_counter()
-    bare = run_program(
-        target,
-        *args,
-        env=known,
-        cwd=bare_folder,
-        prefix=prefix,
-        python=str(PYTHON),
-        timeout=timeout,
-    )
+    bare = program.bare()
     middle = time.perf_counter()
-    run = run_program(
-        target,
-        *args,
-        env={**known, **_ALL, **receiver.environment("http/protobuf")},
-        prefix=(
-            "-m",
-            "stagelight",
-            "run",
-            "--no-table",
-            "--json",
-            str(document),
-            *options,
-            *prefix,
-        ),
-        cwd=folder,
-        python=str(PYTHON),
-        timeout=timeout,
-    )
-    ended = time.perf_counter()
-    ratio = (ended - middle) / (middle - started)
-    name = (
-        source.name if isinstance(source, Path) else os.environ["PYTEST_CURRENT_TEST"]
-    )
+    run, found = program.observed(receiver)
+    ratio = (time.perf_counter() - middle) / (middle - started)
+    name = os.environ["PYTEST_CURRENT_TEST"].partition(" ")[0]
     print(f"{name}: {middle - started:.2f} s bare, {ratio:.2f} x observed")  # noqa: T201 - to be read
+    if compare:
+        same(bare, run)
+    return Observed(bare, run, found, receiver.spans(), ratio)
+
+
+def same(bare: Completed, run: Completed) -> None:
+    """Assert that two runs ended alike, and wrote the same to stdout."""
     told = f"--- bare\n{bare.stdout}\n{bare.stderr}\n"
     told += f"--- observed\n{run.stdout}\n{run.stderr}"
-    assert document.exists(), told
-    if compare:
-        assert (run.returncode, run.stdout) == (bare.returncode, bare.stdout), told
-    assert "Failed to detach context" not in run.stderr, told
-    assert "stagelight failed" not in run.stderr, told
-    found = json.loads(document.read_text(encoding="utf-8"))
-    assert found["process"]["telemetry_errors"] == {}, told
-    return Observed(bare, run, found, receiver.spans(), ratio)
+    assert (run.returncode, run.stdout) == (bare.returncode, bare.stdout), told
+
+
+def finished(receiver: OtlpReceiver, name: str) -> Counter[str]:
+    """Values of a metric summed over all processes, by stage or queue, and outcome.
+
+    Args:
+        receiver: Where the processes exported to.
+        name: Full name of a counter or a histogram, whose count is taken.
+    """
+    found = Counter[str]()
+    for point in receiver.last(name):
+        known = point.attributes
+        words = [
+            known.get("stagelight.stage.name") or known.get("stagelight.queue.name"),
+            known.get("stagelight.outcome"),
+        ]
+        value = point.count if point.count is not None else point.value
+        found[" ".join(filter(None, words))] += int(value or 0)
+    return found
+
+
+def traces(spans: Sequence[ReceivedSpan]) -> dict[str, Counter[str]]:
+    """Span names, counted, by trace.
+
+    Args:
+        spans: Of any processes.
+    """
+    found: dict[str, Counter[str]] = {}
+    for span in spans:
+        found.setdefault(span.trace_id, Counter())[span.name] += 1
+    return found
+
+
+def empty(address: str) -> None:
+    """Forget all that a redis has.
+
+    Args:
+        address: Its URL.
+    """
+    where = urlsplit(address)
+    with socket.create_connection((where.hostname or "", where.port or 0)) as redis:
+        redis.sendall(b"FLUSHALL\r\n")
+        assert redis.recv(16).startswith(b"+OK")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from time import monotonic
@@ -69,10 +70,13 @@ class _Cached:
 
     def __init__(self, ask: Callable[[], int | None]) -> None:
         self._ask = ask
+        self._pid = os.getpid()
         self._until = 0.0
         self._size: int | None = None
 
     def __call__(self) -> int | None:
+        if self._pid != os.getpid():
+            return None  # the parent tells it, once
         now = monotonic()
         with _LOCK:
             if now < self._until:

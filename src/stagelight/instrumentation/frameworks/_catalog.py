@@ -69,6 +69,18 @@ FRAMEWORKS: Final[tuple[Framework, ...]] = (
         events="retries; drops by exception",
     ),
     Framework(
+        "rq",
+        "rq",
+        ">=2,<4",
+        "rq",
+        ("rq.queue", "rq.job", "rq.worker"),
+        stages="each job by its function",
+        trace="job, with the jobs that it enqueues",
+        queue="each, by its name",
+        events="retries",
+        across="`job.meta`; forking workers",
+    ),
+    Framework(
         "tenacity",
         "tenacity",
         ">=8.2,<10",

@@ -141,13 +141,18 @@ def part(journey: Journey | None) -> Delivery | None:
     return Delivery(Journey(journey.began, journey.context, journey.ambient))
 
 
-def send(item: object, record: QueueRecord) -> dict[str, str]:
+def send(item: object, record: QueueRecord, before: Any = None) -> dict[str, str]:
     """What is to travel with an event that is handed to a broker now.
 
     Args:
         item: The event; only its identity is looked at.
         record: The queue it goes to.
+        before: What travelled with it last time, where it is sent again.
     """
+    if isinstance(before, dict) and _SENT in before:
+        with record.lock:
+            record.enqueued += 1
+        return {**before, _SENT: str(time_ns())}
     journey = carry(this_worker(), item, record.name)
     if TRACER.on and journey.context is None:
         open_journey(journey, record.pipeline.name)
