@@ -81,6 +81,18 @@ FRAMEWORKS: Final[tuple[Framework, ...]] = (
         across="`job.meta`; forking workers",
     ),
     Framework(
+        "Luigi",
+        "luigi",
+        ">=3.5,<4",
+        "luigi",
+        ("luigi.interface", "luigi.worker"),
+        stages="each task by its family, the run as `luigi run`",
+        trace="run",
+        queue="`pending`: the worker's scheduled tasks",
+        events="retries; left for dynamic dependencies as `cancelled`",
+        across="task processes",
+    ),
+    Framework(
         "tenacity",
         "tenacity",
         ">=8.2,<10",

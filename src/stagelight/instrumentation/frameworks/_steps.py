@@ -6,6 +6,8 @@ import threading
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry import context as otel_context
+
 from stagelight import _guard, _names, _outcomes, _sinks
 from stagelight._call import compile_wrapper
 from stagelight._register import add_stage
@@ -31,6 +33,32 @@ class Step:
         self.record = record
         inner = _await if record.kind == "coroutine" else _invoke
         self.call: Callable[..., Any] = compile_wrapper(record, inner)
+
+    def fail(self, error: BaseException, event: object = None) -> None:
+        """Count an event that failed before the stage's own function was called.
+
+        Args:
+            error: Why.
+            event: The event.
+        """
+        record = self.record
+        outcome, error_type = _outcomes.classify(record, error)
+        record.slot().failure(outcome, error_type).record(0)
+        if outcome in _names.ERRORS and _sinks.EVENTS:
+            _sinks.announce(
+                EventRecord(
+                    name=_names.EXCEPTION_EVENT,
+                    pipeline=record.pipeline.name,
+                    stage=record.name,
+                    queue=None,
+                    time_ns=time_ns(),
+                    error_type=error_type,
+                    exception=error,
+                    outcome=outcome,
+                    event_id=_outcomes.event_id(record, event),
+                    context=otel_context.get_current(),
+                )
+            )
 
     def retry(self) -> None:
         """Count that an event is to be tried again, in a later call."""
@@ -64,6 +92,25 @@ class Step:
             )
 
 
+class Verdict(Exception):  # noqa: N818 - it carries a result, and is no error
+    """What a call returned, where that says that it did not succeed.
+
+    Args:
+        result: What the framework gets all the same.
+    """
+
+    def __init__(self, result: Any, text: str = "") -> None:
+        super().__init__(text)
+        self.result = result
+
+
+class Again(Verdict):
+    """The call was left, to be begun anew later: it counts as cancelled."""
+
+
+_outcomes._BY_NAME[f"{__name__}.Again"] = (_names.CANCELLED, "")  # noqa: SLF001
+
+
 class Call:
     """How one call of a framework's function is observed.
 
@@ -72,9 +119,10 @@ class Call:
         event: The event, for its identifier.
         delivery: Where it comes from, where it does not nest in what runs here.
         ended: Told of the result and of the error, one of them None, in the end.
+        judge: Looks at a result, and gives a verdict where that is no success.
     """
 
-    __slots__ = ("delivery", "ended", "event", "step")
+    __slots__ = ("delivery", "ended", "event", "judge", "step")
 
     def __init__(
         self,
@@ -82,7 +130,9 @@ class Call:
         event: object = None,
         delivery: Delivery | None = None,
         ended: Callable[[Any, BaseException | None], object] | None = None,
+        judge: Callable[[Any], Verdict | None] | None = None,
     ) -> None:
+        self.judge = judge
         self.step = step
         self.event = event
         self.delivery = delivery
@@ -104,7 +154,11 @@ class Call:
         if self.delivery is not None:
             self.delivery.begin(self.event)
         try:
+            if self.judge is not None:
+                function = self._judged(function)
             result = self.step.call(self.event, function, *args, **kwargs)
+        except Verdict as verdict:
+            result = verdict.result
         except BaseException as error:
             self._end(None, error)
             raise
@@ -127,6 +181,20 @@ class Call:
             raise
         self._end(result, None, overlapping=True)
         return result
+
+    def _judged(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def judged(*args: Any, **kwargs: Any) -> Any:
+            result = function(*args, **kwargs)
+            verdict = None
+            try:
+                verdict = self.judge(result) if self.judge is not None else None
+            except Exception as problem:  # noqa: BLE001 - never into the framework
+                _guard.caught("framework", problem)
+            if verdict is not None:
+                raise verdict
+            return result
+
+        return judged
 
     def _end(
         self, result: Any, error: BaseException | None, *, overlapping: bool = False

@@ -41,7 +41,11 @@ def _workers(module: Any, patches: Patches) -> None:
 def _work(worker: Any, _args: Any, _kwargs: Any) -> None:
     """The worker tells the size of its queues; its horses are too short-lived."""
     for queue in worker.queues:
-        broker_queue(queue.name, _RULE, lambda queue=queue: int(queue.count))
+        broker_queue(queue.name, _RULE, _asker(queue))
+
+
+def _asker(queue: Any) -> Callable[[], int]:
+    return lambda: int(queue.count)
 
 
 def _job(queue: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -59,7 +63,7 @@ def _enqueue(queue: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
 
 
 def _schedule(queue: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """A job for later goes on with the journey that is now; its wait begins when due."""
+    """A job for later is of the journey that is now; its wait begins when due."""
     job = _job(queue, args, kwargs)
     if KEY not in job.meta:
         record = _record(queue)
