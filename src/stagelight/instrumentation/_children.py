@@ -45,6 +45,8 @@ class _Boot:
 def install() -> None:
     """Prepare children from now on."""
     _hooks.when_imported("multiprocessing.spawn", _patch)
+    # joblib's processes are spawned by a copy of that.
+    _hooks.when_imported("joblib.externals.loky.backend.spawn", _patch)
 
 
 def uninstall() -> None:
@@ -57,8 +59,8 @@ def uninstall() -> None:
 def _patch(module: ModuleType) -> None:
     original = module.get_preparation_data
 
-    def get_preparation_data(name: str) -> dict[str, Any]:
-        data: dict[str, Any] = original(name)
+    def get_preparation_data(*args: Any, **kwargs: Any) -> dict[str, Any]:
+        data: dict[str, Any] = original(*args, **kwargs)
         try:
             settings = replace(LEDGER.settings, pipeline=LEDGER.pipeline.name)
             data[_KEY] = _Boot(_CODE.format(settings=pickle.dumps(settings)))
@@ -66,7 +68,7 @@ def _patch(module: ModuleType) -> None:
             _guard.caught("child", error)
         return data
 
-    if not _PATCHED:
+    if all(module is not known for known, _ in _PATCHED):
         _PATCHED.append((module, original))
         module.get_preparation_data = get_preparation_data  # type: ignore[attr-defined]
 

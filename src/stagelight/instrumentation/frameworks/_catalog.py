@@ -93,6 +93,23 @@ FRAMEWORKS: Final[tuple[Framework, ...]] = (
         across="task processes",
     ),
     Framework(
+        "scikit-learn",
+        "scikit-learn",
+        ">=1.4,<2",
+        "sklearn",
+        (
+            "sklearn.base",
+            "sklearn.pipeline",
+            "sklearn.compose._column_transformer",
+            "sklearn.model_selection._search",
+            "joblib.parallel",
+        ),
+        stages="each named step and method, as `scaler.fit_transform`",
+        trace="outermost call of a composition",
+        events="rows of a call",
+        across="joblib's loky processes",
+    ),
+    Framework(
         "tenacity",
         "tenacity",
         ">=8.2,<10",
