@@ -215,3 +215,8 @@ def empty(address: str) -> None:
     with socket.create_connection((where.hostname or "", where.port or 0)) as redis:
         redis.sendall(b"FLUSHALL\r\n")
         assert redis.recv(16).startswith(b"+OK")
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Variables for a program with frameworks."""
+    return {**_QUIET, **more}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections import deque
 from time import monotonic
+from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as otel_context
@@ -14,10 +16,13 @@ from stagelight import _guard
 from stagelight._buffers import QueueRecord
 from stagelight._registry import REGISTRY
 from stagelight.instrumentation._ledger import LEDGER, Entry
+from stagelight.instrumentation.frameworks._delivery import Delivery
 from stagelight.instrumentation.frameworks._steps import tidy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from stagelight._journey import Journey
 
 #: Seconds for which an answer of the broker holds.
 _FRESH: Final = 1.0
@@ -52,6 +57,69 @@ def broker_queue(
     if ask is not None:
         known.size = _Cached(ask)
     return known
+
+
+class LocalQueue:
+    """A framework's own queue in this process: first in, first out.
+
+    Args:
+        name: As its users call it.
+        rule: Why it is observed, for ``--explain``.
+        owner: The framework's object, which is not kept alive.
+        capacity: Its bound, None without one.
+    """
+
+    def __init__(
+        self, name: str, rule: str, owner: Any, capacity: int | None = None
+    ) -> None:
+        self._waiting: deque[tuple[int, Journey]] = deque()
+        self.record = record = _free_record(tidy(name))
+        record.owner = weakref.ref(owner)
+        record.automatic = True
+        waiting = self._waiting
+        record.size = lambda: len(waiting)
+        record.capacity = lambda: capacity
+        record.oldest = lambda: waiting[0][0] if waiting else None
+        LEDGER.note(Entry("queue", record.name, rule, name, capacity))
+
+    def put(self, journey: Journey) -> None:
+        """Note an event that went in."""
+        record = self.record
+        with record.lock:
+            self._waiting.append((clock(), journey))
+            record.enqueued += 1
+            record.peak.note(len(self._waiting))
+
+    def get(self) -> Delivery | None:
+        """The arrival of the event that came out now."""
+        record = self.record
+        with record.lock:
+            if not self._waiting:
+                return None
+            at, journey = self._waiting.popleft()
+            wait = clock() - at
+            record.dequeued += 1
+            record.wait.record(wait)
+        return Delivery(journey, record.name, wait)
+
+
+def _free_record(wanted: str) -> QueueRecord:
+    """The record of a name that no living queue or pool has."""
+    home: Any = LEDGER.pipeline._record  # noqa: SLF001 - as the emitters do
+    with REGISTRY.lock:
+        name, number = wanted, 1
+        while True:
+            known = home.queues.get(name)
+            if name not in home.pools and (
+                known is None or (known.owner is not None and known.owner() is None)
+            ):
+                break
+            number += 1
+            name = f"{wanted[:60]}-{number}"
+        if known is None:
+            known = home.queues[name] = QueueRecord(home, name)
+        found: QueueRecord = known
+        return found
 
 
 class _BrokerRecord(QueueRecord):

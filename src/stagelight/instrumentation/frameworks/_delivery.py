@@ -138,26 +138,35 @@ def part(journey: Journey | None) -> Delivery | None:
     """
     if journey is None or is_inside():
         return None
-    return Delivery(Journey(journey.began, journey.context, journey.ambient))
+    return Delivery(journey)
 
 
-def send(item: object, record: QueueRecord, before: Any = None) -> dict[str, str]:
+def send(
+    item: object,
+    record: QueueRecord,
+    before: Any = None,
+    journey: Journey | None = None,
+    *,
+    count: bool = True,
+) -> dict[str, str]:
     """What is to travel with an event that is handed to a broker now.
 
     Args:
         item: The event; only its identity is looked at.
         record: The queue it goes to.
         before: What travelled with it last time, where it is sent again.
+        journey: The journey that it is on, where that is known.
+        count: Whether it is in the queue now, or will be later.
     """
-    if isinstance(before, dict) and _SENT in before:
+    if count:
         with record.lock:
             record.enqueued += 1
+    if isinstance(before, dict) and _SENT in before:
         return {**before, _SENT: str(time_ns())}
-    journey = carry(this_worker(), item, record.name)
+    if journey is None:
+        journey = carry(this_worker(), item, record.name)
     if TRACER.on and journey.context is None:
         open_journey(journey, record.pipeline.name)
-    with record.lock:
-        record.enqueued += 1
     return {**pack(journey), _SENT: str(time_ns())}
 
 
@@ -192,7 +201,8 @@ def receive(
     wait = 0 if sent_ns is None else max(time_ns() - sent_ns, 0)
     with record.lock:
         record.dequeued += 1
-        record.wait.record(wait)
+        if sent_ns is not None:
+            record.wait.record(wait)
     context = {key: value for key, value in known.items() if key != _SENT}
     return Delivery(unpack(clock() - wait, context), record.name, wait)
 

@@ -64,14 +64,19 @@ class Step:
         """Count that an event is to be tried again, in a later call."""
         self.record.slot().retries += 1
 
-    def drop(self, reason: str, event: object = None) -> None:
+    def drop(
+        self, reason: str, event: object = None, *, uncalled: bool = False
+    ) -> None:
         """Count that the stage let an event go, and tell of it.
 
         Args:
             reason: Why; one of few.
             event: The event.
+            uncalled: Whether that was instead of a call.
         """
         record = self.record
+        if uncalled:
+            record.slot().failure(_names.DROPPED, "").record(0)
         drops = record.slot().drops
         drops[reason, True] = drops.get((reason, True), 0) + 1
         if _sinks.EVENTS:
@@ -106,9 +111,6 @@ class Verdict(Exception):  # noqa: N818 - it carries a result, and is no error
 
 class Again(Verdict):
     """The call was left, to be begun anew later: it counts as cancelled."""
-
-
-_outcomes._BY_NAME[f"{__name__}.Again"] = (_names.CANCELLED, "")  # noqa: SLF001
 
 
 class Call:
@@ -310,15 +312,20 @@ def _qualified(kind: Any) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def drops_by(exception: str) -> None:
-    """Count an exception and its subclasses as drops, and no failures.
+def means(exception: str, outcome: str, code: str | None = "") -> None:
+    """Say what an exception of a framework, and its subclasses, are counted as.
 
     Args:
         exception: Its qualified class.
+        outcome: One of the documented outcomes.
+        code: Its ``error.type``, None for its class.
     """
-    _outcomes._BY_NAME[exception] = (_names.DROPPED, "")  # noqa: SLF001 - one table
+    _outcomes._BY_NAME[exception] = (outcome, code)  # noqa: SLF001 - one table
 
 
 def forget() -> None:
     """Forget every stage; those in use go on."""
     _STEPS.clear()
+
+
+means(f"{__name__}.Again", _names.CANCELLED)

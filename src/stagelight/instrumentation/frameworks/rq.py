@@ -66,10 +66,8 @@ def _schedule(queue: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None
     """A job for later is of the journey that is now; its wait begins when due."""
     job = _job(queue, args, kwargs)
     if KEY not in job.meta:
-        record = _record(queue)
-        job.meta[KEY] = send(job, record)
-        with record.lock:
-            record.enqueued -= 1  # it is when the scheduler puts it in
+        # The scheduler counts it, when it puts it in.
+        job.meta[KEY] = send(job, _record(queue), count=False)
 
 
 def _step(job: Any) -> Step:

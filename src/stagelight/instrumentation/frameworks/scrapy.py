@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import wrapt
 
-from stagelight import _guard
+from stagelight import _guard, _names
 from stagelight._journey import FAN_OUT, Journey, open_journey
 from stagelight._tracer import TRACER
 from stagelight.instrumentation._tracebacks import step_aside
@@ -27,7 +27,7 @@ from stagelight.instrumentation.frameworks._lazy import Lazy
 from stagelight.instrumentation.frameworks._patches import observed
 from stagelight.instrumentation.frameworks._steps import (
     Call,
-    drops_by,
+    means,
     qualified,
     step,
 )
@@ -73,8 +73,8 @@ def _scraper(module: Any, patches: Patches) -> None:
 
 
 def _pipelines(module: Any, patches: Patches) -> None:
-    drops_by("scrapy.exceptions.DropItem")
-    drops_by("scrapy.exceptions.IgnoreRequest")
+    means("scrapy.exceptions.DropItem", _names.DROPPED)
+    means("scrapy.exceptions.IgnoreRequest", _names.DROPPED)
     patches.after(module.ItemPipelineManager, "_add_middleware", _added)
 
 
