@@ -132,6 +132,17 @@ FRAMEWORKS: Final[tuple[Framework, ...]] = (
         across="behind the pickled message; worker processes",
     ),
     Framework(
+        "spaCy",
+        "spacy",
+        ">=3.5,<4",
+        "spacy",
+        ("spacy.util", "spacy.language"),
+        stages="each component by its name, `tokenizer`, `nlp` and `nlp.pipe`",
+        trace="call of `nlp` or `nlp.pipe`",
+        events="own time of each component for each document",
+        across="`n_process`, forked",
+    ),
+    Framework(
         "tenacity",
         "tenacity",
         ">=8.2,<10",
