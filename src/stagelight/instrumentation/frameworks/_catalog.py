@@ -143,6 +143,22 @@ FRAMEWORKS: Final[tuple[Framework, ...]] = (
         across="`n_process`, forked",
     ),
     Framework(
+        "Hamilton",
+        "apache-hamilton",
+        ">=1.80,<2",
+        "hamilton",
+        (
+            "hamilton.driver",
+            "hamilton.async_driver",
+            "hamilton.execution.graph_functions",
+            "hamilton.execution.grouping",
+            "hamilton.execution.executors",
+        ),
+        stages="each node by its name, the run as `hamilton run`",
+        trace="`execute`",
+        across="tasks in threads and processes",
+    ),
+    Framework(
         "tenacity",
         "tenacity",
         ">=8.2,<10",

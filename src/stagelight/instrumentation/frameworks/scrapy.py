@@ -226,7 +226,7 @@ def _added(manager: Any, args: tuple[Any, ...], _kwargs: Any, _result: object) -
     if not hasattr(pipeline, "process_item") or not methods:
         return
     method = methods[-1]
-    if isinstance(method, wrapt.ObjectProxy):
+    if isinstance(method, wrapt.FunctionWrapper):
         return
     name = type(pipeline).__qualname__
     coroutine = inspect.iscoroutinefunction(method)
