@@ -76,6 +76,7 @@ LAYERS = [
     ],
     # L4 operate
     (4, "instrumentation"),
+    (4, "dask"),
     # L5 use
     (5, "cli"),
     (5, "__main__"),

@@ -14,9 +14,9 @@ from stagelight import _config
 from stagelight.instrumentation import _hooks
 from stagelight.instrumentation._ledger import LEDGER
 from stagelight.instrumentation.frameworks import _catalog, _register, _steps
+from stagelight.instrumentation.frameworks._calls import Call
 from stagelight.instrumentation.frameworks._catalog import FRAMEWORKS, Framework
 from stagelight.instrumentation.frameworks._delivery import root
-from stagelight.instrumentation.frameworks._steps import Call
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

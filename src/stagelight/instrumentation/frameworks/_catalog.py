@@ -159,6 +159,17 @@ FRAMEWORKS: Final[tuple[Framework, ...]] = (
         across="tasks in threads and processes",
     ),
     Framework(
+        "Dask distributed",
+        "distributed",
+        ">=2024.2",
+        "dask",
+        ("distributed.client", "distributed.worker"),
+        stages="each task by its key's prefix; `dask transfer` apart",
+        trace="graph that a client submits",
+        queue="`dask ready`: tasks that a worker could run",
+        across="task annotations; `StagelightPlugin` for workers elsewhere",
+    ),
+    Framework(
         "tenacity",
         "tenacity",
         ">=8.2,<10",

@@ -19,7 +19,7 @@ from stagelight.instrumentation._tracebacks import step_aside
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stagelight.instrumentation.frameworks._steps import Call
+    from stagelight.instrumentation.frameworks._calls import Call
 
     Observe = Callable[[Any, tuple[Any, ...], dict[str, Any]], Call | None]
     Look = Callable[[Any, tuple[Any, ...], dict[str, Any]], object]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as otel_context
 
-from stagelight import _guard, _names, _outcomes, _sinks
+from stagelight import _names, _outcomes, _sinks
 from stagelight._call import compile_wrapper
 from stagelight._register import add_stage
 from stagelight._sinks import EventRecord
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stagelight._records import Kind, StageRecord
-    from stagelight.instrumentation.frameworks._delivery import Delivery
 
 _LOCK: Final = threading.RLock()
 _STEPS: Final[dict[tuple[int, str, str], Step]] = {}
@@ -95,132 +94,6 @@ class Step:
                     },
                 )
             )
-
-
-class Verdict(Exception):  # noqa: N818 - it carries a result, and is no error
-    """What a call returned, where that says that it did not succeed.
-
-    Args:
-        result: What the framework gets all the same.
-    """
-
-    def __init__(self, result: Any, text: str = "") -> None:
-        super().__init__(text)
-        self.result = result
-
-
-class Again(Verdict):
-    """The call was left, to be begun anew later: it counts as cancelled."""
-
-
-class Call:
-    """How one call of a framework's function is observed.
-
-    Args:
-        step: The stage.
-        event: The event, for its identifier.
-        delivery: Where it comes from, where it does not nest in what runs here.
-        ended: Told of the result and of the error, one of them None, in the end.
-        judge: Looks at a result, and gives a verdict where that is no success.
-    """
-
-    __slots__ = ("delivery", "ended", "event", "judge", "step")
-
-    def __init__(
-        self,
-        step: Step,
-        event: object = None,
-        delivery: Delivery | None = None,
-        ended: Callable[[Any, BaseException | None], object] | None = None,
-        judge: Callable[[Any], Verdict | None] | None = None,
-    ) -> None:
-        self.judge = judge
-        self.step = step
-        self.event = event
-        self.delivery = delivery
-        self.ended = ended
-
-    def run(
-        self,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> Any:
-        """Call the framework's function.
-
-        Args:
-            function: The function, bound.
-            args: Its arguments.
-            kwargs: Its keyword arguments.
-        """
-        if self.delivery is not None:
-            self.delivery.begin(self.event)
-        try:
-            if self.judge is not None:
-                function = self._judged(function)
-            result = self.step.call(self.event, function, *args, **kwargs)
-        except Verdict as verdict:
-            result = verdict.result
-        except BaseException as error:
-            self._end(None, error)
-            raise
-        self._end(result, None)
-        return result
-
-    async def run_async(
-        self,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> Any:
-        """Await the framework's coroutine function; arguments as for ``run``."""
-        if self.delivery is not None:
-            self.delivery.begin(self.event)
-        try:
-            result = await self.step.call(self.event, function, *args, **kwargs)
-        except BaseException as error:
-            self._end(None, error, overlapping=True)
-            raise
-        self._end(result, None, overlapping=True)
-        return result
-
-    def _judged(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def judged(*args: Any, **kwargs: Any) -> Any:
-            result = function(*args, **kwargs)
-            verdict = None
-            try:
-                verdict = self.judge(result) if self.judge is not None else None
-            except Exception as problem:  # noqa: BLE001 - never into the framework
-                _guard.caught("framework", problem)
-            if verdict is not None:
-                raise verdict
-            return result
-
-        return judged
-
-    def _end(
-        self, result: Any, error: BaseException | None, *, overlapping: bool = False
-    ) -> None:
-        if self.delivery is not None:
-            self.delivery.end(overlapping=overlapping)
-        if error is not None:
-            self._quietly(self._look_for_drop, error)
-        if self.ended is not None:
-            self._quietly(self.ended, result, error)
-
-    def _look_for_drop(self, error: BaseException) -> None:
-        record = self.step.record
-        if _outcomes.classify(record, error)[0] == _names.DROPPED:
-            # A closed set: the stage bounds its error types.
-            reason = record.error_type(error).rpartition(".")[2]
-            self.step.drop(reason, self.event)
-
-    @staticmethod
-    def _quietly(tell: Callable[..., object], *args: Any) -> None:
-        try:
-            tell(*args)
-        except Exception as problem:  # noqa: BLE001 - never into the framework
-            _guard.caught("framework", problem)
 
 
 def _invoke(
@@ -326,6 +199,3 @@ def means(exception: str, outcome: str, code: str | None = "") -> None:
 def forget() -> None:
     """Forget every stage; those in use go on."""
     _STEPS.clear()
-
-
-means(f"{__name__}.Again", _names.CANCELLED)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import wrapt
 
+from stagelight.instrumentation.frameworks._calls import Call
 from stagelight.instrumentation.frameworks._delivery import (
     carrier,
     continued,
@@ -20,7 +21,7 @@ from stagelight.instrumentation.frameworks._delivery import (
     root,
 )
 from stagelight.instrumentation.frameworks._patches import observed
-from stagelight.instrumentation.frameworks._steps import Call, Step, qualified, step
+from stagelight.instrumentation.frameworks._steps import Step, qualified, step
 
 if TYPE_CHECKING:
     from collections.abc import Callable

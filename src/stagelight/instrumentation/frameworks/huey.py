@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _names
 from stagelight.instrumentation.frameworks._brokers import broker_queue
+from stagelight.instrumentation.frameworks._calls import Call
 from stagelight.instrumentation.frameworks._delivery import (
     KEY,
     receive,
@@ -21,7 +22,7 @@ from stagelight.instrumentation.frameworks._delivery import (
     send,
 )
 from stagelight.instrumentation.frameworks._patches import observed
-from stagelight.instrumentation.frameworks._steps import Call, Step, means, step
+from stagelight.instrumentation.frameworks._steps import Step, means, step
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,6 +9,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
+from stagelight.instrumentation.frameworks._calls import Call
 from stagelight.instrumentation.frameworks._delivery import (
     carrier,
     continued,
@@ -16,7 +17,7 @@ from stagelight.instrumentation.frameworks._delivery import (
     root,
 )
 from stagelight.instrumentation.frameworks._spans import add_to_span
-from stagelight.instrumentation.frameworks._steps import Call, qualified, step
+from stagelight.instrumentation.frameworks._steps import qualified, step
 
 if TYPE_CHECKING:
     from collections.abc import Callable

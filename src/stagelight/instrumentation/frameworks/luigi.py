@@ -12,19 +12,14 @@ from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight.instrumentation.frameworks._brokers import broker_queue
+from stagelight.instrumentation.frameworks._calls import Again, Call
 from stagelight.instrumentation.frameworks._delivery import (
     carrier,
     continued,
     part,
     root,
 )
-from stagelight.instrumentation.frameworks._steps import (
-    Again,
-    Call,
-    Step,
-    Verdict,
-    step,
-)
+from stagelight.instrumentation.frameworks._steps import Step, step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,8 +120,8 @@ def _task(process: Any, _args: Any, _kwargs: Any) -> Call:
     return Call(_step(process.task), process.task, delivery, ended, _judge)
 
 
-def _judge(new_dependencies: Any) -> Verdict | None:
-    return Again(new_dependencies) if new_dependencies else None
+def _judge(new_dependencies: Any) -> Again | None:
+    return Again() if new_dependencies else None
 
 
 def _failed(process: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight.instrumentation.frameworks._brokers import broker_queue
+from stagelight.instrumentation.frameworks._calls import Call
 from stagelight.instrumentation.frameworks._delivery import KEY, receive, root, send
-from stagelight.instrumentation.frameworks._steps import Call, Step, step
+from stagelight.instrumentation.frameworks._steps import Step, step
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,15 +22,11 @@ from stagelight._tracer import TRACER
 from stagelight.instrumentation._tracebacks import step_aside
 from stagelight.instrumentation.frameworks._attempts import given_up, retrying
 from stagelight.instrumentation.frameworks._brokers import broker_queue
+from stagelight.instrumentation.frameworks._calls import Call
 from stagelight.instrumentation.frameworks._delivery import Delivery, here, part
 from stagelight.instrumentation.frameworks._lazy import Lazy
 from stagelight.instrumentation.frameworks._patches import observed
-from stagelight.instrumentation.frameworks._steps import (
-    Call,
-    means,
-    qualified,
-    step,
-)
+from stagelight.instrumentation.frameworks._steps import means, qualified, step
 
 if TYPE_CHECKING:
     from collections.abc import Callable

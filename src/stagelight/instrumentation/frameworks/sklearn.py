@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _names
+from stagelight.instrumentation.frameworks._calls import Call
 from stagelight.instrumentation.frameworks._delivery import (
     carrier,
     continued,
@@ -20,7 +21,7 @@ from stagelight.instrumentation.frameworks._delivery import (
 )
 from stagelight.instrumentation.frameworks._patches import observed
 from stagelight.instrumentation.frameworks._spans import set_on_span
-from stagelight.instrumentation.frameworks._steps import Call, step
+from stagelight.instrumentation.frameworks._steps import step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

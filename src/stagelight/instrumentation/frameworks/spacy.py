@@ -18,10 +18,11 @@ from stagelight import _guard, _names
 from stagelight._spans import begin_span
 from stagelight._tracer import TRACER
 from stagelight.instrumentation._tracebacks import step_aside
+from stagelight.instrumentation.frameworks._calls import Call
 from stagelight.instrumentation.frameworks._delivery import root
 from stagelight.instrumentation.frameworks._lazy import Lazy
 from stagelight.instrumentation.frameworks._patches import observed, suppressed
-from stagelight.instrumentation.frameworks._steps import Call, Step, qualified, step
+from stagelight.instrumentation.frameworks._steps import Step, qualified, step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

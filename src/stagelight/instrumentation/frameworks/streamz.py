@@ -16,9 +16,10 @@ import wrapt
 from stagelight import _guard
 from stagelight._tracer import TRACER
 from stagelight.instrumentation.frameworks._brokers import LocalQueue
+from stagelight.instrumentation.frameworks._calls import Call
 from stagelight.instrumentation.frameworks._delivery import Delivery, here, is_inside
 from stagelight.instrumentation.frameworks._patches import observed
-from stagelight.instrumentation.frameworks._steps import Call, qualified, step
+from stagelight.instrumentation.frameworks._steps import qualified, step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
