@@ -5,6 +5,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
+
 from harness.frameworks import Program, empty, finished, same, traces
 
 if TYPE_CHECKING:

@@ -6,8 +6,17 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
+
 from harness import start_program
-from harness.frameworks import PYTHON, Program, empty, environment, finished, observe, traces
+from harness.frameworks import (
+    PYTHON,
+    Program,
+    empty,
+    environment,
+    finished,
+    observe,
+    traces,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +62,13 @@ actors.flaky.send(1)
 actors.double.send_with_options(args=(4,), delay=300)
 print(actors.add(1, 1), actors.broker.do_qsize("default"))
 """
-DONE = [*(f"add {2 * n}" for n in range(5)), "follow", "double 6", "double 8", *("flaky",) * 3]
+DONE = [
+    *(f"add {2 * n}" for n in range(5)),
+    "follow",
+    "double 6",
+    "double 8",
+    *("flaky",) * 3,
+]
 STUB = """
 import dramatiq
 from dramatiq.brokers.stub import StubBroker
@@ -87,7 +102,10 @@ def actors(tmp_path: Path, redis: str) -> dict[str, str]:
 
 
 def work(
-    tmp_path: Path, env: dict[str, str], receiver: OtlpReceiver | None, processes: int = 2
+    tmp_path: Path,
+    env: dict[str, str],
+    receiver: OtlpReceiver | None,
+    processes: int = 2,
 ) -> None:
     """Let workers do all that there is, then stop them."""
     said = tmp_path / "said"
@@ -96,8 +114,16 @@ def work(
     more = {"STAGELIGHT_JOURNEYS_PER_SECOND": "all"}
     more |= receiver.environment("http/protobuf") if receiver else {}
     run = start_program(
-        PYTHON.with_name("dramatiq"), "actors", "-p", str(processes), "-t", "2",
-        env=environment(**env, **more), prefix=prefix, cwd=tmp_path, python=str(PYTHON),
+        PYTHON.with_name("dramatiq"),
+        "actors",
+        "-p",
+        str(processes),
+        "-t",
+        "2",
+        env=environment(**env, **more),
+        prefix=prefix,
+        cwd=tmp_path,
+        python=str(PYTHON),
     )
     with run as program:
         ends = time.monotonic() + 60
@@ -129,8 +155,14 @@ def test_actors(receiver: OtlpReceiver, actors: dict[str, str], tmp_path: Path):
         "flaky failure": 3,
     }
     assert finished(receiver, "stagelight.stage.retries")["flaky"] == 2
-    assert finished(receiver, "stagelight.queue.wait.duration") == {"default": 9, "later": 2}
-    assert finished(receiver, "stagelight.queue.enqueued.events") == {"default": 9, "later": 2}
+    assert finished(receiver, "stagelight.queue.wait.duration") == {
+        "default": 9,
+        "later": 2,
+    }
+    assert finished(receiver, "stagelight.queue.enqueued.events") == {
+        "default": 9,
+        "later": 2,
+    }
     found = Counter(
         json.dumps({name: n for name, n in sorted(one.items()) if "ingest" not in name})
         for one in traces(receiver.spans()).values()

@@ -12,9 +12,9 @@ one:
    never calls the wrapped function. What raises in it is counted, and the framework
    goes on.
 3. ``step(name, ...)`` (``_steps``) gives the stage of that name, ``Call(step, event)``
-   (``_calls``) runs the wrapped function as a call of it. Inside another observed call it nests by
-   itself. Where it comes from another thread, process or broker, it is told by a
-   ``Delivery`` (``_delivery``): its journey, and the queue it waited in.
+   (``_calls``) runs the wrapped function as a call of it. Inside another observed call
+   it nests by itself. Where it comes from another thread, process or broker, it is told
+   by a ``Delivery`` (``_delivery``): its journey, and the queue it waited in.
 4. Where the framework may be traced by somebody else, define ``stands_aside(module)``
    with the reason, or None.
 5. Tests: ``tests/frameworks/test_<name>.py``, with the real package.

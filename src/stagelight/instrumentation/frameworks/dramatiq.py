@@ -69,7 +69,7 @@ def _asker(broker: Any, name: str) -> Callable[[], int | None] | None:
     """Asks for a queue's size, where the broker has a way from another thread."""
     if hasattr(broker, "do_qsize"):
         return lambda: int(broker.do_qsize(name))
-    queue = broker.queues[name] if isinstance(broker.queues, dict) else None
+    queue: Any = broker.queues[name] if isinstance(broker.queues, dict) else None
     return (lambda: int(queue.qsize())) if hasattr(queue, "qsize") else None
 
 
@@ -78,7 +78,8 @@ def _record(name: str) -> QueueRecord:
 
 
 def _before(broker: Any, args: tuple[Any, ...], _kwargs: Any) -> None:
-    signal, message = args[0], args[1] if args[1:] else None
+    signal: str = args[0]
+    message: Any = args[1] if args[1:] else None
     if signal == "enqueue":
         _enqueue(broker, message)
     elif signal == "process_message":
@@ -104,7 +105,8 @@ def _enqueue(broker: Any, message: Any) -> None:
 
 
 def _after(broker: Any, args: tuple[Any, ...], _kwargs: Any) -> None:
-    signal, message = args[0], args[1] if args[1:] else None
+    signal: str = args[0]
+    message: Any = args[1] if args[1:] else None
     if signal == "skip_message":
         _step(broker.actors[message.actor_name]).drop("skipped", message, uncalled=True)
 
