@@ -8,10 +8,10 @@ READY := .venv/.ready
 FRAMEWORKS := .venv-frameworks/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup frameworks demo test unit lint types bench lock clean
+.PHONY: help setup frameworks demo demo-stack stack test unit lint types bench lock clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 setup: $(READY) ## Build .venv with the package and all tools
 
@@ -19,6 +19,12 @@ frameworks: $(FRAMEWORKS) ## Build .venv-frameworks with what tests/frameworks r
 
 demo: $(READY) ## Run an unmodified program under stagelight (ARGS="--limit 500")
 	$(BIN)/stagelight run examples/index_sources.py $(ARGS)
+
+demo-stack: $(READY) ## Run it into the real stack, and leave that running
+	tools/stack --stay -- $(BIN)/stagelight run examples/index_sources.py $(ARGS)
+
+stack: ## Run collector, Jaeger, Prometheus, Alertmanager (ARGS=--free-ports)
+	tools/stack $(ARGS)
 
 # The static checks run side by side and first: they fail fastest. pytest has both
 # cores to itself, because many tests look at time. It is last: its closing line is ours.

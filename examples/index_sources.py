@@ -183,6 +183,8 @@ def main() -> None:
     parser.add_argument("--database", type=Path, help="keep the index in this file")
     parser.add_argument("--search", metavar="WORD", help="print the five best matches")
     options = parser.parse_args()
+    if not options.folder.is_dir():
+        parser.error(f"there is no folder {str(options.folder)!r}")
     warnings.simplefilter("ignore", SyntaxWarning)  # about the files that we index
 
     with tempfile.TemporaryDirectory() as scratch:

@@ -54,6 +54,14 @@ class Backlog(deque[Any]):
         with self.lock:
             return super().pop()
 
+    def abandon(self) -> None:
+        """Count all that is left as lost."""
+        with self.lock:
+            left = len(self)
+            self.clear()
+        if left:
+            lose(self.signal, left)
+
     def tell(self) -> None:
         """Say what had no room, once the exporter is known to work."""
         fresh, self.told = self.dropped - self.told, self.dropped

@@ -11,16 +11,20 @@ import functools
 import inspect
 import re
 import types
-from bisect import bisect_left
 from keyword import iskeyword
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from stagelight._distribution import BOUNDS
+from stagelight._bodies import BODIES, OLD_COROUTINE
+from stagelight._deferred import remember
+from stagelight._driving import drive, drive_on
 from stagelight._frames import enter, fail, finish
 from stagelight._items import begin_items, first_step, step
+from stagelight._light import light_fail, light_finish
 from stagelight._outcomes import CODE_FILE
-from stagelight._runs import drive
+from stagelight._quiet import CURRENT, references
+from stagelight._tracer import TRACER
+from stagelight._trail import claim, goes_on, stale
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,121 +34,6 @@ if TYPE_CHECKING:
 #: Attribute of observed callables that holds their stage.
 MARK: Final = "__stagelight_stage__"
 
-_CALL: Final = """\
-def wrapper({parameters}):
-    try:
-        _slot = _local.slot
-    except _AttributeError:
-        _slot = _slot_of()
-    _worker = _slot.worker
-    _frame = None
-    if _worker.alert or _worker.slot.since:
-        _frame = _enter(_slot, _worker, {event})
-    _worker.slot = _slot
-    _slot.since = _start = _clock()
-    try:
-        _result = {target}({arguments})
-        _end = _clock()
-    except _BaseException as _error:
-        try:
-            _fail(_slot, _worker, _frame, _start, _error, {event})
-        except _RecursionError:
-            pass
-        raise
-    if _frame is not None or _worker.special:
-        try:
-            _finish(_slot, _worker, _frame, _start, _end, {event}, _result)
-        except _RecursionError:
-            pass
-        return _result
-    _slot.since = 0
-    if _end >= _slot.roll:
-        _slot.turn_over(_end)
-    _took = _end - _start
-    _slot.cells[_bisect(_bounds, _took)] += 1
-    _slot.sum += _took
-    if _took > _slot.max:
-        _slot.max = _took
-    if _took < _slot.min:
-        _slot.min = _took
-    return _result
-"""
-
-_COROUTINE: Final = """\
-async def wrapper({parameters}):
-    return await _drive(_stage, {target}({arguments}), {event})
-"""
-
-_OLD_COROUTINE: Final = """\
-@_coroutine
-def wrapper({parameters}):
-    return (yield from _drive(_stage, {target}({arguments}), {event}))
-"""
-
-# What is sent or thrown in is handed on outside of any ``except`` block: there it
-# would become the context of whatever the generator raises. Nothing that passes through
-# is kept while the generator is suspended, hence ``_out``.
-_GENERATOR: Final = """\
-def wrapper({parameters}):
-    _items = _begin(_stage, {event})
-    _inner = {target}({arguments})
-    _out = []
-    _sent = _thrown = None
-    while True:
-        _items.step()
-        try:
-            if _thrown is None:
-                _out.append(_inner.send(_sent))
-            else:
-                _out.append(_inner.throw(_thrown))
-        except _StopIteration as _stop:
-            _items.end(None)
-            return _stop.value
-        except _BaseException as _error:
-            _items.end(_error)
-            raise
-        finally:
-            _sent = _thrown = None
-        _items.item(_out[0])
-        try:
-            _sent = yield _out.pop()
-        except _BaseException as _error:
-            _thrown = _error
-"""
-
-_ASYNC_GENERATOR: Final = """\
-async def wrapper({parameters}):
-    _items = _begin(_stage, {event})
-    _inner = {target}({arguments})
-    _out = []
-    _sent = _thrown = None
-    _next = _first_step(_inner)
-    while True:
-        try:
-            _out.append(await _step(_items, _next))
-        except _StopAsyncIteration:
-            _items.finish(None)
-            return
-        except _BaseException as _error:
-            _items.finish(_error)
-            raise
-        finally:
-            _sent = _thrown = _next = None
-        _items.item(_out[0])
-        try:
-            _sent = yield _out.pop()
-        except _BaseException as _error:
-            _thrown = _error
-        _next = _inner.asend(_sent) if _thrown is None else _inner.athrow(_thrown)
-"""
-
-#: Kind -> body; ``build`` fills in what is in braces.
-BODIES: Final = {
-    "call": _CALL,
-    "coroutine": _COROUTINE,
-    "generator": _GENERATOR,
-    "async generator": _ASYNC_GENERATOR,
-}
 _OURS: Final = re.compile(r"\b_[a-z]\w*", re.IGNORECASE)
 _CODES: Final[dict[str, Any]] = {}
 
@@ -191,7 +80,7 @@ def compile_wrapper(
     kind = kind or stage.kind
     body = BODIES[kind]
     if kind == "coroutine" and not inspect.iscoroutinefunction(target):
-        body = _OLD_COROUTINE
+        body = OLD_COROUTINE
     names: dict[str, Any] = {
         "_local": stage.local,
         "_slot_of": stage.slot,
@@ -199,16 +88,27 @@ def compile_wrapper(
         "_target": target,
         "_twin": twin,
         "_enter": enter,
+        "_tracer": TRACER,
+        "_current": CURRENT.get,
+        "_set": CURRENT.set,
+        "_reset": CURRENT.reset,
+        "_refs": references,
+        "_stale": stale,
+        "_claim": claim,
+        "_remember": remember,
+        "_goes_on": goes_on,
+        "_light_finish": light_finish,
+        "_light_fail": light_fail,
+        "_id": id,
         "_finish": finish,
         "_fail": fail,
         "_drive": drive,
+        "_drive_on": drive_on,
         "_begin": begin_items,
         "_first_step": first_step,
         "_step": step,
         "_coroutine": types.coroutine,
         "_clock": clock,
-        "_bisect": bisect_left,
-        "_bounds": BOUNDS,
         "_AttributeError": AttributeError,
         "_BaseException": BaseException,
         "_RecursionError": RecursionError,

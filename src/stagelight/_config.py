@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import math
 import os
-import re
 import sys
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from stagelight import _names
 from stagelight._errors import ConfigurationError
+from stagelight._patterns import FORM, Pattern, parse_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,106 +26,6 @@ if TYPE_CHECKING:
 ENVIRONMENT: Final = "STAGELIGHT_"
 _FILE: Final = "stagelight.toml"
 _PROJECT: Final = "pyproject.toml"
-
-_PART: Final = r"[\w*?!\[\]-]+"
-_DOTTED: Final = rf"{_PART}(?:\.{_PART})*"
-_TARGET: Final = rf"(?:{_PART}|<locals>)(?:\.(?:{_PART}|<locals>))*"
-_PATTERN: Final = re.compile(rf"({_DOTTED}):({_TARGET})(?:=(.*))?", re.DOTALL)
-_FORM: Final = (
-    "a pattern module:function or module:Class.method, with * ? [] as globs, "
-    "and =name behind it to name the stage"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Pattern:
-    """Functions and methods that are declared as stages.
-
-    Attributes:
-        module: Dotted name of the module, or a glob over dotted names.
-        target: Qualified name inside it, or globs between its dots.
-        name: Name of the stage, or None for that of the function.
-    """
-
-    module: str
-    target: str
-    name: str | None = None
-
-    def __str__(self) -> str:
-        return f"{self.module}:{self.target}" + (f"={self.name}" if self.name else "")
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether it can mean one thing only."""
-        return not is_glob(self.module) and not is_glob(self.target)
-
-    def in_module(self, module: str) -> bool:
-        """Whether it is about a module.
-
-        Args:
-            module: Dotted name of the module.
-        """
-        return module == self.module or (
-            is_glob(self.module) and fnmatchcase(module, self.module)
-        )
-
-    def matches(self, qualname: str) -> bool:
-        """Whether it means a function of its module.
-
-        A glob stays within one part of the name, and never means a dunder.
-
-        Args:
-            qualname: Qualified name of the function.
-        """
-        wanted, found = self.target.split("."), qualname.split(".")
-        return len(wanted) == len(found) and all(
-            part == glob
-            or (is_glob(glob) and not _dunder(part) and fnmatchcase(part, glob))
-            for glob, part in zip(wanted, found, strict=True)
-        )
-
-
-def is_glob(text: str) -> bool:
-    """Whether a text may mean several names.
-
-    Args:
-        text: Part of a pattern.
-    """
-    return any(character in text for character in "*?[")
-
-
-def _dunder(part: str) -> bool:
-    return part.startswith("__") and part.endswith("__")
-
-
-def parse_pattern(text: str, origin: str = "stages") -> Pattern:
-    """The pattern that a text spells.
-
-    Args:
-        text: Such as ``shop.orders:Parser.*`` or ``shop:price=pricing``.
-        origin: Where the text stands, for the error.
-
-    Raises:
-        ConfigurationError: It is none.
-    """
-    found = _PATTERN.fullmatch(text.strip())
-    if found is None:
-        raise ConfigurationError(f"{origin}: {text!r} is no pattern; it takes {_FORM}")
-    module, target, name = found.groups()
-    pattern = Pattern(module, target, None if name is None else name.strip())
-    if pattern.name is None:
-        return pattern
-    if not pattern.is_exact:
-        raise ConfigurationError(
-            f"{origin}: {text!r} names a stage but may match several functions; leave "
-            "out =name, or the globs"
-        )
-    if not 0 < len(pattern.name) <= _names.MAX_NAME or not pattern.name.isprintable():
-        raise ConfigurationError(
-            f"{origin}: {text!r} has a bad name behind =; it takes 1 to "
-            f"{_names.MAX_NAME} printable characters"
-        )
-    return pattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +37,7 @@ class Settings:
         stages: Functions and methods to observe beside classes with ``process``.
         queues: Globs over names of queues and pools to observe; ``!glob`` excludes.
         journeys_per_second: Journeys that are traced, or ``"all"``.
+        rescues_per_second: Failed journeys that are traced besides, or ``"all"``.
         json_logs: Whether failed events are also written as JSON lines.
         event_id: Attribute or key path of an event's identifier, as ``meta.id``.
     """
@@ -145,6 +46,7 @@ class Settings:
     stages: tuple[Pattern, ...] = ()
     queues: tuple[str, ...] = ()
     journeys_per_second: float | Literal["all"] = 50.0
+    rescues_per_second: float | Literal["all"] = 100.0
     json_logs: bool = False
     event_id: str | None = None
 
@@ -174,7 +76,7 @@ def load(
         ConfigurationError: A key is unknown or a value cannot be right.
     """
     values: dict[str, Any] = {}
-    origin, table = _find_table(folder or Path.cwd())
+    origin, table = _find_table(folder or _here())
     for key, value in table.items():
         _known(key, key, origin, list(_READERS))
         values[key] = _READERS[key](value, f"{origin}: {key}")
@@ -197,21 +99,38 @@ def _known(given: str, key: str | None, origin: str, known: list[str]) -> None:
     )
 
 
-def _find_table(folder: Path) -> tuple[str, Mapping[str, Any]]:
+def _here() -> Path | None:
+    try:
+        return Path.cwd()
+    except OSError:  # somebody has removed it
+        return None
+
+
+def _find_table(folder: Path | None) -> tuple[str, Mapping[str, Any]]:
     """The nearest table of ours, and how to call its place."""
-    for here in (folder, *folder.parents):
+    for here in (folder, *folder.parents) if folder is not None else ():
         path = here / _FILE
-        if path.is_file():
-            return str(path), _parse(path, path.read_bytes())
+        data = _content(path)
+        if data is not None:
+            return str(path), _parse(path, data)
         path = here / _PROJECT
-        if path.is_file():
-            data = path.read_bytes()
-            if b"stagelight" in data:  # else not even a parser is loaded
-                tool = _parse(path, data).get("tool")
-                table = tool.get("stagelight") if isinstance(tool, dict) else None
-                if isinstance(table, dict):
-                    return f"{path} [tool.stagelight]", table
+        data = _content(path)
+        if data is not None and b"stagelight" in data:  # else no parser is loaded
+            tool = _parse(path, data).get("tool")
+            table = tool.get("stagelight") if isinstance(tool, dict) else None
+            if isinstance(table, dict):
+                return f"{path} [tool.stagelight]", table
+            if table is not None:
+                raise _refuse(table, f"{path}: tool.stagelight", "a table")
     return "", {}
+
+
+def _content(path: Path) -> bytes | None:
+    """What is in a file, None where nobody can read it: it may be a stranger's."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
 
 
 def _parse(path: Path, data: bytes) -> dict[str, Any]:
@@ -231,7 +150,7 @@ def _from_text(key: str, text: str) -> Any:
     if key == "json_logs":
         words = {"true": True, "1": True, "false": False, "0": False}
         return words.get(text.lower(), text)
-    if key == "journeys_per_second" and text.lower() != "all":
+    if key.endswith("_per_second") and text.lower() != "all":
         try:
             return float(text)
         except ValueError:
@@ -263,7 +182,7 @@ def _texts(value: object, place: str, accepted: str) -> list[str]:
 
 
 def _read_stages(value: object, place: str) -> tuple[Pattern, ...]:
-    return tuple(parse_pattern(text, place) for text in _texts(value, place, _FORM))
+    return tuple(parse_pattern(text, place) for text in _texts(value, place, FORM))
 
 
 def _read_queues(value: object, place: str) -> tuple[str, ...]:
@@ -307,6 +226,7 @@ _READERS: Final[dict[str, Callable[[object, str], Any]]] = {
     "stages": _read_stages,
     "queues": _read_queues,
     "journeys_per_second": _read_rate,
+    "rescues_per_second": _read_rate,
     "json_logs": _read_flag,
     "event_id": _read_path,
 }

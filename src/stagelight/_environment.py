@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from stagelight._errors import ConfigurationError
+from stagelight._secrets import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,6 +27,7 @@ _POSITIVE: Final = (
         for name in ("SCHEDULE_DELAY", "MAX_QUEUE_SIZE", "MAX_EXPORT_BATCH_SIZE")
     ),
 )
+_GAP: Final = re.compile(r"\s")
 #: Milliseconds: the SDK's minute looks like nothing works.
 _METRIC_INTERVAL: Final = "10000"
 
@@ -76,13 +79,14 @@ def _check_endpoint(name: str, value: str, protocol: str) -> None:
         # gRPC takes a bare address as well.
         bare = protocol == "grpc" and "://" not in value
         parts = urlsplit(f"http://{value}" if bare else value)
-        usable = bool(parts.hostname) and parts.port != 0
+        usable = bool(parts.hostname) and parts.port != 0 and not _GAP.search(value)
     except ValueError:
         usable = False
     if not usable or parts.scheme not in {"http", "https"}:
         raise ConfigurationError(
-            f"{name} is {value!r}, which is no URL of a collector; it takes one like "
-            "http://127.0.0.1:4318 (http/protobuf) or http://127.0.0.1:4317 (grpc)"
+            f"{name} is {redact(value)!r}, which is no URL of a collector; it takes "
+            "one like http://127.0.0.1:4318 (http/protobuf) or http://127.0.0.1:4317 "
+            "(grpc)"
         )
 
 

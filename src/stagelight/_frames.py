@@ -7,26 +7,23 @@ rest. ``enter``, ``finish`` and ``fail`` never raise.
 from __future__ import annotations
 
 from time import perf_counter_ns as clock
-from time import time_ns
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel_context
 
 from stagelight import _guard, _names, _outcomes, _sinks
-from stagelight._distribution import (
-    NANOSECONDS,
-    Distribution,
-)
-from stagelight._sinks import EventRecord
+from stagelight._announce import announce_drop, announce_failure
+from stagelight._quiet import POSSIBLE, Quiet
 from stagelight._slots import NO_SLOT, Slot, Worker
 from stagelight._spans import Traced, begin_span, close
 from stagelight._tracer import TRACER
 from stagelight._turns import leave_call, take
 
 if TYPE_CHECKING:
-    from stagelight._journey import (
-        Turn,
-    )
+    from opentelemetry.context import Context
+
+    from stagelight._distribution import Distribution
+    from stagelight._journey import Turn
     from stagelight._runs import Run
 
 
@@ -74,6 +71,8 @@ def enter(slot: Slot, worker: Worker, event: Any) -> Frame | None:
     """
     try:
         frame = Frame()
+        if worker.quiet is None and TRACER.on and POSSIBLE:
+            worker.quiet = Quiet()
         frame.turn = None
         frame.traced = None
         frame.fresh = False
@@ -118,7 +117,7 @@ def _leave(slot: Slot, worker: Worker, frame: Frame | None, took: int) -> int:
     # What was saved is put back rather than undone, so that one call that could not
     # do so (a full stack) is healed by the call around it.
     if frame is None or not frame.nested:
-        worker.away = worker.pause = 0
+        worker.away = worker.pause = worker.attempts = 0
         worker.special = False
         worker.dropped = None
         slot.since = slot.depth = 0
@@ -153,8 +152,9 @@ def finish(  # noqa: PLR0913, PLR0917 - one call from the wrapper, no object bui
     end: int,
     event: Any,
     result: Any,
+    context: Context | None = None,
 ) -> None:
-    """End a call that returned."""
+    """End a call that returned; its context, where it is not current any more."""
     try:
         dropped = worker.dropped
         pause = worker.pause
@@ -167,6 +167,10 @@ def finish(  # noqa: PLR0913, PLR0917 - one call from the wrapper, no object bui
             outcome = _names.DROPPED
             part = slot.failure(outcome, "")
             slot.drops[dropped] = slot.drops.get(dropped, 0) + 1
+            if _sinks.EVENTS:
+                turn = slot.turn if frame is None else frame.turn
+                context = context or otel_context.get_current()
+                announce_drop(slot, dropped, event, turn, context)
         if frame is None:
             part.record(took)
             return
@@ -191,19 +195,28 @@ def fail(  # noqa: PLR0913, PLR0917 - one call from the wrapper, no object built
     try:
         stage = slot.stage
         pause = worker.pause
-        retries = frame.attempts if frame is not None else 0
+        retries = worker.attempts if frame is None else frame.attempts
         took = _leave(slot, worker, frame, end - start)
         if end >= slot.roll:
             slot.turn_over(end)
         outcome, error_type = _outcomes.classify(stage, error)
         part = slot.failure(outcome, error_type)
-        turn = frame.turn if frame is not None else None
+        turn = slot.turn if frame is None else frame.turn
         nested = frame is not None and frame.nested
         if frame is not None and turn is not None and frame.fresh:
             end_call(turn, slot, end, outcome)
         if outcome in _names.ERRORS and _sinks.EVENTS:
             announce_failure(
-                slot, worker, error, event, outcome, error_type, took, turn, retries
+                slot,
+                worker,
+                error,
+                event,
+                outcome,
+                error_type,
+                took,
+                turn,
+                retries,
+                otel_context.get_current(),
             )
         worker.logged = id(error) if nested else 0
         traced = frame.traced if frame is not None else None
@@ -217,41 +230,6 @@ def end_call(turn: Turn, slot: Slot, end: int, outcome: str) -> None:
     turn.ended = end
     turn.outcome = outcome
     turn.slot = slot
-
-
-def announce_failure(  # noqa: PLR0913, PLR0917
-    slot: Slot,
-    worker: Worker,
-    error: BaseException,
-    event: Any,
-    outcome: str,
-    error_type: str,
-    took: int,
-    turn: Turn | None,
-    retries: int,
-) -> None:
-    """Tell the sinks of a failed event, unless an inner call has done so."""
-    if worker.logged == id(error) and _outcomes.reported(error):
-        return
-    stage = slot.stage
-    try:
-        record = EventRecord(
-            name=_names.EXCEPTION_EVENT,
-            pipeline=stage.pipeline.name,
-            stage=stage.name,
-            queue=(turn.queue or None) if turn is not None else None,
-            time_ns=time_ns(),
-            error_type=error_type,
-            exception=error,
-            outcome=outcome,
-            event_id=_outcomes.event_id(stage, event),
-            attempt=_outcomes.attempt(event, retries),
-            duration=took / NANOSECONDS,
-            context=otel_context.get_current(),
-        )
-        _sinks.announce(record)
-    except Exception as problem:  # noqa: BLE001 - the call itself is recorded all the same
-        _guard.caught("announce", problem)
 
 
 def drop(worker: Worker, reason: str, *, intentional: bool) -> bool:

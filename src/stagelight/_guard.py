@@ -43,11 +43,11 @@ def caught(place: str, error: BaseException) -> None:
     if STRICT.on:
         raise error
     if first and not sys.is_finalizing():
-        LOG.warning(
+        warn(
             "stagelight failed in %s; the pipeline goes on, later errors there are "
             "only counted in stagelight.telemetry.errors",
             place,
-            exc_info=error,
+            error=error,
         )
 
 
@@ -74,11 +74,27 @@ def speak() -> None:
         caught(*PENDING.pop(0))
 
 
+def warn(message: str, *args: object, error: BaseException | None = None) -> None:
+    """Log a warning.
+
+    ``dictConfig`` disables by default every logger that was there before it. One that
+    somebody gave a handler of its own is meant to be heard all the same.
+
+    Args:
+        message: What to say, with ``%`` placeholders.
+        args: What they stand for.
+        error: An exception to show below.
+    """
+    if LOG.handlers:
+        LOG.disabled = False
+    LOG.warning(message, *args, exc_info=error)
+
+
 def warn_once(key: str, message: str, *args: object) -> None:
     """Log a warning the first time that its key is seen."""
     if key not in _WARNED:
         _WARNED.add(key)
-        LOG.warning(message, *args)
+        warn(message, *args)
 
 
 def reset() -> None:

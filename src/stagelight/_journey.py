@@ -8,8 +8,6 @@ token bucket, unless ``OTEL_TRACES_SAMPLER`` asks the SDK to decide.
 from __future__ import annotations
 
 import os
-import random
-import sys
 from contextvars import ContextVar
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Final
@@ -19,22 +17,25 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 
 from stagelight import _names
+from stagelight._deferred import Deferred, may_record
 from stagelight._slots import PENDING, Slot, Worker
 from stagelight._tracer import TRACER
 from stagelight._workers import ON_RETIRE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from stagelight._frames import Frame
     from stagelight._records import StageRecord
     from stagelight._registry import PipelineRecord
     from stagelight._runs import Run
 
+    #: A finished stage: it, clock at its start and end, and its span if it has one.
+    Done = tuple[StageRecord, int, int, Deferred | None]
+
 #: Children that one journey may have before further events start their own: a trace
 #: of many thousand spans hurts every store.
 FAN_OUT: Final = 128
-_UNSAMPLED: Final = trace.TraceFlags(trace.TraceFlags.DEFAULT)
 _EMPTY: Final = Context()
 
 
@@ -47,9 +48,22 @@ class Journey:
         ambient: Context at the place where it began, whose baggage it carries, where
             that is another than the first stage's.
         forwards: How many events were handed on in it.
+        quiet: Whether it is outside of the head sample.
+        root: Its creation context's deferred span, where it is quiet.
+        done: Finished stages, held in case that a later one fails.
+        rescued: Whether it is exported although it is quiet.
+        held: Whether its light steps so far were handed over to ``done``.
     """
 
-    __slots__ = ("ambient", "began", "context", "forwards")
+    # Defaults of the class cost nothing, and most of it never changes.
+    context: Context | None = None
+    ambient: Context | None = None
+    forwards = 0
+    quiet = False
+    root: Deferred | None = None
+    done: list[Done] | None = None
+    rescued = False
+    held = False
 
     def __init__(
         self,
@@ -58,9 +72,10 @@ class Journey:
         ambient: Context | None = None,
     ) -> None:
         self.began = began
-        self.context = context
-        self.ambient = ambient
-        self.forwards = 0
+        if context is not None:
+            self.context = context
+        if ambient is not None:
+            self.ambient = ambient
 
 
 class Turn:
@@ -68,7 +83,7 @@ class Turn:
 
     Attributes:
         key: ``id()`` of the fetched event, or of the last stage's result.
-        journey: The journey the event is on.
+        origin: The journey the event is on, or only the clock at its begin.
         pipeline: Where the journey's duration is recorded.
         queue: Name of the queue it came from, or None where it started here.
         wait: Nanoseconds that it waited there.
@@ -97,12 +112,30 @@ class Turn:
     seen: tuple[StageRecord, ...] = ()
 
     def __init__(
-        self, key: int, journey: Journey, pipeline: PipelineRecord, queue: str | None
+        self,
+        key: int,
+        origin: Journey | int,
+        pipeline: PipelineRecord,
+        queue: str | None,
     ) -> None:
         self.key = key
-        self.journey = journey
+        self.origin = origin
         self.pipeline = pipeline
         self.queue = queue
+
+    @property
+    def journey(self) -> Journey:
+        """The journey the event is on, made where nothing needed it before."""
+        origin = self.origin
+        if isinstance(origin, int):
+            origin = self.origin = Journey(origin)
+        return origin
+
+    @property
+    def began(self) -> int:
+        """Clock at the begin of the journey."""
+        origin = self.origin
+        return origin if isinstance(origin, int) else origin.began
 
 
 class TaskTurn(Turn):
@@ -115,32 +148,31 @@ class TaskTurn(Turn):
             pass
 
 
-#: asyncio's own function, once the program has imported it.
-_RUNNING: Final[list[Callable[[], object]]] = []
 #: The turn of an asyncio task; threads keep theirs in ``Worker``.
 TASK_TURN: Final[ContextVar[Turn | None]] = ContextVar("stagelight_turn", default=None)
 
 
-def end_turn(turn: Turn) -> None:
-    """Close a turn: an event that was not handed on has left the pipeline."""
+def end_turn(turn: Turn, worker: Worker | None = None) -> None:
+    """Close a turn: an event that was not handed on has left the pipeline.
+
+    Args:
+        turn: The turn.
+        worker: The thread whose it was, which may be ending; by default this one.
+    """
     if turn.ended and not turn.forwarded and turn.queue is not None:
         turn.forwarded = True
-        slot = turn.pipeline.journeys.slot()
+        journeys = turn.pipeline.journeys
+        slot = journeys.slot() if worker is None else journeys.slot_of(worker)
         plain = turn.outcome == _names.SUCCESS
         part = slot if plain else slot.failure(turn.outcome, "")
-        part.record(turn.ended - turn.journey.began)
+        part.record(turn.ended - turn.began)
         for one in turn.batch:
-            part.record(turn.ended - one.journey.began)
+            part.record(turn.ended - one.began)
 
 
 def in_loop() -> bool:
     """Whether an asyncio event loop runs in this thread, asked without importing it."""
-    if not _RUNNING:
-        events = sys.modules.get("asyncio.events")
-        if events is None or not hasattr(events, "_get_running_loop"):
-            return False
-        _RUNNING.append(events._get_running_loop)  # noqa: SLF001
-    return _RUNNING[0]() is not None
+    return TRACER.running() is not None
 
 
 def enclosing(worker: Worker) -> Frame | Run | Slot | None:
@@ -178,12 +210,17 @@ def leave_turn(worker: Worker) -> None:
     turn = worker.turn
     if turn is not None:
         worker.turn = None
-        end_turn(turn)
+        end_turn(turn, worker)
 
 
 def calm(worker: Worker) -> None:
     """Let a thread with nothing fetched take the short path again."""
-    if worker.turn is None and not worker.pending and not in_loop():
+    turn = worker.turn
+    if (
+        (turn is None or (turn.queue is None and TRACER.on))
+        and not worker.pending
+        and not in_loop()
+    ):
         worker.alert &= ~PENDING
 
 
@@ -212,30 +249,48 @@ def open_journey(journey: Journey, pipeline: str, *, end: bool = True) -> trace.
         pipeline: Name of the pipeline it enters.
         end: Whether to end the root span now; else the caller may, or drop it.
     """
-    budget = TRACER.budget
-    if TRACER.sdk_decides or budget is None or budget.take(clock()):
-        span = TRACER.tracer.start_span(
-            f"ingest {pipeline}",
-            context=_EMPTY,
-            kind=trace.SpanKind.CONSUMER,
+    name, kind = f"ingest {pipeline}", trace.SpanKind.CONSUMER
+    context = None
+    span: trace.Span | None = None
+    sampled = not journey.quiet and TRACER.samples(clock())
+    if sampled and not TRACER.sdk_decides and may_record():
+        root = Deferred(
+            name,
+            0,
+            began=clock(),
+            kind=kind,
             attributes={_names.PIPELINE: pipeline},
+            sampled=True,
+        )
+        span = root
+        if end:
+            span.end()
+    elif sampled:
+        span = TRACER.tracer.start_span(
+            name, context=_EMPTY, kind=kind, attributes={_names.PIPELINE: pipeline}
         )
         if end:
             span.end()
-    else:
-        span = trace.NonRecordingSpan(unsampled(random.getrandbits(128) or 1))
+        if not span.get_span_context().trace_flags.sampled:
+            context, span = span.get_span_context(), None
+    if span is None:
+        journey.quiet = True
+        span = journey.root = Deferred(
+            name,
+            0,
+            began=journey.began,
+            kind=kind,
+            attributes={_names.PIPELINE: pipeline},
+            journey=journey,
+            context=context,
+        )
+        journey.root.ended = journey.began
     ambient = journey.ambient
     journey.context = trace.set_span_in_context(
         trace.NonRecordingSpan(span.get_span_context()),
         otel_context.get_current() if ambient is None else ambient,
     )
     return span
-
-
-def unsampled(trace_id: int) -> trace.SpanContext:
-    return trace.SpanContext(
-        trace_id, random.getrandbits(64) or 1, is_remote=False, trace_flags=_UNSAMPLED
-    )
 
 
 def _after_fork() -> None:

@@ -125,11 +125,11 @@ def _after_fork() -> None:
         _renew_identity()
     except Exception as error:  # noqa: BLE001 - never into the pipeline
         _guard.caught("fork", error)
-    flush_at_os_exit()
+    flush_before_exit()
 
 
-def flush_at_os_exit() -> None:
-    """Flush before ``os._exit`` as well, by which children of multiprocessing end."""
+def flush_before_exit() -> None:
+    """Flush where this process, a child, ends by ``os._exit``, as most children do."""
     if getattr(os._exit, "__module__", None) != __name__:
         os._exit = _exit_after(os._exit)  # type: ignore[assignment]
 

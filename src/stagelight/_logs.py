@@ -17,7 +17,7 @@ from opentelemetry import _logs as otel_logs
 from opentelemetry import trace
 from opentelemetry._logs import SeverityNumber
 
-from stagelight import _guard, _names, _sinks
+from stagelight import _guard, _names, _outcomes, _sinks
 from stagelight._renewal import reinit
 from stagelight._version import __version__
 
@@ -112,6 +112,7 @@ class Emitter:
         )
 
     def _write(self, record: EventRecord, attributes: dict[str, Any]) -> None:
+        LINES.disabled = False  # they were asked for, whatever dictConfig does
         LINES.log(_LEVEL[_severity(record)], json_line(record, attributes))
 
     def _current_logger(self) -> otel_logs.Logger | None:
@@ -141,10 +142,16 @@ class Emitter:
             self._told[key] = (record.time_ns, 0)
             return left_out
 
+    def begin_anew(self) -> None:
+        """Forget which notices were told a short while ago."""
+        with self._lock:
+            self._told.clear()
+
     def after_fork(self) -> None:
-        """Free what another thread of the parent held."""
+        """Free what another thread of the parent held; a child tells anew."""
         reinit([self._lock])
         self._busy = threading.local()
+        self._told = {}
 
 
 # The API has no public name for "nothing set yet".
@@ -173,13 +180,14 @@ def attributes_of(record: EventRecord) -> dict[str, Any]:
 
         kind = type(error)
         plain = kind.__module__ in {"builtins", None}
-        attributes["exception.type"] = (
+        attributes["exception.type"] = _names.encodable(
             kind.__qualname__ if plain else f"{kind.__module__}.{kind.__qualname__}"
         )
-        attributes["exception.message"] = _text(error)
-        attributes["exception.stacktrace"] = "".join(
-            traceback.format_exception(type(error), error, error.__traceback__)
-        )[-_MAX_TRACEBACK:]
+        attributes["exception.message"] = _outcomes.message(error)
+        lines = traceback.format_exception(type(error), error, error.__traceback__)
+        attributes["exception.stacktrace"] = _names.encodable("".join(lines))[
+            -_MAX_TRACEBACK:
+        ]
     return {key: value for key, value in attributes.items() if value is not None}
 
 
@@ -235,13 +243,6 @@ def _body(record: EventRecord) -> str:
     if record.exception is not None:
         return f"{place} failed{event}: {record.error_type}"
     return f"{place}: {record.name.rpartition('.')[2]}{event}"
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - the user's __str__ may raise
-        return ""
 
 
 def register() -> None:

@@ -48,8 +48,8 @@ class StageStats:
         inputs: Queues and pools that it takes events from.
         outputs: Queues and pools that it hands events on to.
         inner: Stages that are called inside it.
-        utilization: Share of its workers' observed time that the stage was busy, nested
-            stages apart; None before any.
+        utilization: Share of its workers' time since its first call that the stage was
+            busy, nested stages apart; None before any.
     """
 
     name: str
@@ -147,10 +147,20 @@ class PipelineStats:
 
 @dataclass(frozen=True, slots=True)
 class ProcessStats:
-    """State of this process."""
+    """State of this process.
+
+    Attributes:
+        pid: Its number.
+        uptime: Seconds since it began to record.
+        cpu_seconds: Processor time that it took since then.
+        memory_rss: Resident bytes, None where they cannot be told.
+        telemetry_errors: Our own errors by place.
+        telemetry_dropped: Telemetry lost by signal.
+    """
 
     pid: int
     uptime: float
+    cpu_seconds: float
     memory_rss: int | None
     telemetry_errors: dict[str, int]
     telemetry_dropped: dict[str, int]

@@ -34,6 +34,7 @@ RETRY_COUNT: Final = "stagelight.retry.count"
 RETRY_WAIT: Final = "stagelight.retry.wait.duration"
 RETRY_GIVEN_UP: Final = "stagelight.retry.given_up"
 RETRY_BY: Final = "stagelight.retry.library"
+RESCUED: Final = "stagelight.rescued"
 FUNCTION: Final = "code.function.name"
 THREAD_NAME: Final = "thread.name"
 
@@ -242,6 +243,13 @@ WORKER_LIMIT: Final = Metric(
     _S,
     "Workers that the pool may run at once",
 )
+MEMORY: Final = Metric(
+    "process.memory.usage",  # the semantic conventions' own
+    UP_DOWN,
+    "By",
+    (),
+    "Resident memory of the process",
+)
 TELEMETRY_DROPPED: Final = Metric(
     "stagelight.telemetry.dropped",
     COUNTER,
@@ -277,6 +285,20 @@ METRICS: Final = (
     WORKER_LIMIT,
     BLOCKED_MAX,
     PIPELINE_DURATION,
+    MEMORY,
     TELEMETRY_DROPPED,
     TELEMETRY_ERRORS,
 )
+
+
+def encodable(text: str) -> str:
+    """A text as it can leave: one lone surrogate would cost a whole batch.
+
+    File names that are no UTF-8 have such characters; they are spelled out.
+
+    Args:
+        text: Any text of the program's.
+    """
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -11,9 +11,12 @@ from stagelight import _names
 if TYPE_CHECKING:
     from stagelight._records import StageRecord
 
-#: File name of every compiled wrapper, by which a traceback shows observed calls.
-CODE_FILE: Final = "<stagelight>"
+#: File name of every compiled wrapper, by which a traceback shows observed calls. The
+#: words behind it make ``warnings`` and ``logging`` pass over such frames where the
+#: program counts its callers by ``stacklevel``.
+CODE_FILE: Final = "<stagelight, skipped as importlib._bootstrap is>"
 _MAX_ID: Final = 256
+_MAX_MESSAGE: Final = 16_384
 
 #: Path to an event's identifier, where one is configured.
 EVENT_KEY: Final[list[str]] = []
@@ -68,9 +71,9 @@ def _by_name(kind: type) -> tuple[str, str | None]:
 
 
 def message(error: BaseException) -> str:
-    """The text of an exception, which may itself fail to be made."""
+    """The beginning of an exception's text, which may itself fail to be made."""
     try:
-        return str(error)
+        return _names.encodable(str(error)[:_MAX_MESSAGE])
     except Exception:  # noqa: BLE001 - the user's own __str__
         return ""
 
@@ -112,7 +115,9 @@ def event_id(stage: StageRecord, event: Any) -> str | None:
             value = event
             for key in EVENT_KEY or ("id",):
                 value = _look_up(value, key)
-        return None if value is None or callable(value) else str(value)[:_MAX_ID]
+        if value is None or callable(value):
+            return None
+        return _names.encodable(str(value)[:_MAX_ID])
     except Exception:  # noqa: BLE001 - a property of the user's may raise anything
         return None
 

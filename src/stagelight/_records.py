@@ -13,7 +13,8 @@ from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Literal
 
 from stagelight import _names
-from stagelight._slots import Slot, Totals
+from stagelight._slots import Slot, Worker
+from stagelight._totals import Totals
 from stagelight._workers import ON_SLOT, this_worker
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class StageReading:
     produced: int = 0
     #: All observed time of the workers that run the stage, in whatever stage.
     attended: int = 0
+    #: Time since the stage was called first.
+    lasting: int = 0
 
 
 class SlotRecord:
@@ -89,13 +92,27 @@ class SlotRecord:
         try:
             return self.local.slot  # type: ignore[no-any-return]
         except AttributeError:
-            worker = this_worker()
-            slot = Slot(self, worker)  # type: ignore[arg-type]
-            worker.slots.append(slot)
-            with self.lock:
-                self.slots.append(slot)
-            self.local.slot = slot
+            slot = self.local.slot = self._add(this_worker())
             return slot
+
+    def slot_of(self, worker: Worker) -> Slot:
+        """A thread's slot, which may be ending: nothing is local to it any more.
+
+        Args:
+            worker: This thread.
+        """
+        try:
+            return self.local.slot  # type: ignore[no-any-return]
+        except AttributeError:
+            mine = [slot for slot in worker.slots if slot.stage is self]
+            return mine[0] if mine else self._add(worker)
+
+    def _add(self, worker: Worker) -> Slot:
+        slot = Slot(self, worker)  # type: ignore[arg-type]
+        worker.slots.append(slot)
+        with self.lock:
+            self.slots.append(slot)
+        return slot
 
     def fold(self, slot: Slot) -> None:
         """Move an ended thread's slot into the retired totals."""
@@ -146,17 +163,21 @@ class StageRecord(SlotRecord):
         self.inherited = False
         #: Stages that were called inside it.
         self.inner: set[str] = set()
+        #: Clock when it was called first, else 0.
+        self.began = 0
         self._error_types: set[str] = set()
         self._floor: dict[str, int] = {}
 
     def slot(self) -> Slot:
         """This thread's slot, made on its first use."""
-        new = not hasattr(self.local, "slot")
-        slot = super().slot()
-        if new:
+        try:
+            return self.local.slot  # type: ignore[no-any-return]
+        except AttributeError:
+            slot = super().slot()
+            self.began = self.began or clock()
             for tell in ON_SLOT:
                 tell()
-        return slot
+            return slot
 
     @property
     def dormant(self) -> bool:
@@ -171,7 +192,7 @@ class StageRecord(SlotRecord):
         """The ``error.type`` of an exception, ``_OTHER`` after 32 of them."""
         kind = type(error)
         # By name, not by class: classes made at run time are many, and are not kept.
-        name = kind.__qualname__
+        name = _names.encodable(kind.__qualname__)
         if kind.__module__ not in {"builtins", None}:
             name = f"{kind.__module__}.{name}"
         if name not in self._error_types:
@@ -181,11 +202,17 @@ class StageRecord(SlotRecord):
                 self._error_types.add(name)
         return name
 
-    def read(self) -> StageReading:
-        """Totals and live state in one look."""
+    def read(self, observed: dict[Worker, int] | None = None) -> StageReading:
+        """Totals and live state in one look.
+
+        Args:
+            observed: What was computed for other stages of this look, by worker.
+        """
+        observed = {} if observed is None else observed
         with self.lock:
             now = clock()
             reading = StageReading(self.totals())
+            reading.lasting = max(now - self.began, 0) if self.began else 0
             totals = reading.totals
             items = self.kind.endswith("generator")
             reading.produced = totals.produced if items else totals.count
@@ -198,12 +225,16 @@ class StageRecord(SlotRecord):
             starts = []
             for slot in self.slots:
                 begun = list(slot.open.values())
-                if slot.since and self.kind in {"call", "generator"}:
+                first = self.kind == "coroutine" and slot.worker.run is None
+                if slot.since and (first or self.kind in {"call", "generator"}):
                     begun.append(slot.since)
                     reading.active += slot.depth
                 starts += begun
                 reading.active += len(begun)
-                reading.attended += slot.worker.observed()
+                worker = slot.worker
+                if worker not in observed:
+                    observed[worker] = worker.observed()
+                reading.attended += observed[worker]
                 state, lasting = _doing(slot, now)
                 if state:
                     seconds[state] += lasting
@@ -222,6 +253,7 @@ class StageRecord(SlotRecord):
         """Start from zero in a forked child."""
         super().after_fork()
         self.inherited = True
+        self.began = clock() if self.slots else 0
         self._floor = {}
         self.blocked_peak = Peak()
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import threading
 from time import perf_counter_ns as clock
+from time import process_time
 from typing import TYPE_CHECKING, Final
 
 from stagelight import _workers
 from stagelight._records import SlotRecord, StageRecord
-from stagelight._slots import Totals
+from stagelight._totals import Totals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +39,8 @@ class Registry:
         self.lock = threading.RLock()
         self.pipelines: dict[str, PipelineRecord] = {}
         self.started = clock()
+        #: Processor time of this process before it began to record, in seconds.
+        self.computed = process_time()
         #: Told once, when the first pipeline appears.
         self.on_first: list[Callable[[], None]] = []
 
@@ -89,6 +92,7 @@ class Registry:
         """Start from zero in a forked child."""
         self.lock = threading.RLock()
         self.started = clock()
+        self.computed = process_time()
         for record in self.pipelines.values():
             record.journeys.after_fork()
             for stage in record.stages.values():
@@ -102,12 +106,20 @@ class Registry:
 
 
 REGISTRY: Final = Registry()
+#: Held by who imports a module of ours late: in a child that is forked meanwhile the
+#: module would stay locked for ever.
+LATE: Final = threading.RLock()
 
 
 def _after_fork() -> None:
     _workers.after_fork()
     REGISTRY.after_fork()
+    LATE.release()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(
+        before=LATE.acquire,
+        after_in_parent=LATE.release,
+        after_in_child=_after_fork,
+    )

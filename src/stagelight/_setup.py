@@ -33,6 +33,7 @@ def configure(  # noqa: PLR0913 - keyword only, all optional
     meter_provider: metrics.MeterProvider | None = None,
     logger_provider: otel_logs.LoggerProvider | None = None,
     journeys_per_second: float | Literal["all"] | None = None,
+    rescues_per_second: float | Literal["all"] | None = None,
     json_logs: bool | None = None,
     event_id: str | None = None,
 ) -> None:
@@ -51,6 +52,9 @@ def configure(  # noqa: PLR0913 - keyword only, all optional
         logger_provider: A provider to use instead of the global one.
         journeys_per_second: Journeys sampled at their head, or ``"all"``; by default
             50. ``OTEL_TRACES_SAMPLER`` replaces it.
+        rescues_per_second: Further journeys that are traced because a stage failed
+            (and, at a twentieth of the rate, because one was far slower than its
+            like), or ``"all"``; by default 100, 0 for none.
         json_logs: Whether event records are written as JSON lines to stderr as well,
             through the stdlib logger ``stagelight.events``.
         event_id: Attribute or key path of an event's identifier, such as ``meta.id``.
@@ -62,18 +66,12 @@ def configure(  # noqa: PLR0913 - keyword only, all optional
     from stagelight._config import load
 
     settings = load()
-    rate: float | str = settings.journeys_per_second
-    if journeys_per_second is not None:
-        rate = journeys_per_second
-    if rate != "all" and (
-        not isinstance(rate, (int, float))
-        or isinstance(rate, bool)
-        or not 0 <= rate <= _MAX_RATE
-    ):
-        raise ConfigurationError(
-            f"journeys_per_second is {rate!r}; it takes a number from 0 to 1,000,000, "
-            'or "all"'
-        )
+    journeys = _rate(
+        "journeys_per_second", journeys_per_second, settings.journeys_per_second
+    )
+    rescues = _rate(
+        "rescues_per_second", rescues_per_second, settings.rescues_per_second
+    )
     check_environment()
     make_missing(
         service_name,
@@ -88,9 +86,28 @@ def configure(  # noqa: PLR0913 - keyword only, all optional
         tracer_provider=tracer_provider,
         meter_provider=meter_provider,
         logger_provider=logger_provider,
-        journeys_per_second=None if rate == "all" else float(rate),
+        journeys_per_second=journeys,
+        rescues_per_second=rescues,
     )
     _lifecycle.install(flush_now)
+
+
+def _rate(
+    name: str, given: float | str | None, configured: float | str
+) -> float | None:
+    """A rate, None for all."""
+    rate = configured if given is None else given
+    if rate == "all":
+        return None
+    if (
+        not isinstance(rate, (int, float))
+        or isinstance(rate, bool)
+        or not 0 <= rate <= _MAX_RATE
+    ):
+        raise ConfigurationError(
+            f'{name} is {rate!r}; it takes a number from 0 to 1,000,000, or "all"'
+        )
+    return float(rate)
 
 
 def adopt(
@@ -99,6 +116,7 @@ def adopt(
     meter_provider: Any = None,
     logger_provider: Any = None,
     journeys_per_second: float | None = 50,
+    rescues_per_second: float | None = 100,
 ) -> None:
     """Use providers that somebody else made.
 
@@ -107,26 +125,25 @@ def adopt(
         meter_provider: A provider, or None for the global one, set now or later.
         logger_provider: A provider, or None for the global one, set now or later.
         journeys_per_second: Head-sampled journeys; None for all.
+        rescues_per_second: Journeys rescued for a failure; None for all.
     """
     PROVIDERS.tracer = tracer_provider or trace.get_tracer_provider()
     PROVIDERS.meter = meter_provider or metrics.get_meter_provider()
     PROVIDERS.logger = logger_provider or otel_logs.get_logger_provider()
     PROVIDERS.closed = False
     TRACER.configure(tracer_provider, journeys_per_second)
+    from stagelight import _rescue  # loads the SDK
+
+    _rescue.install(rescues_per_second)
     _metrics.attach(meter_provider)
     _metrics.install_seam(PROVIDERS.meter)
     _logs.EMITTER.provider = logger_provider
 
 
-def configure_child(service_name: str | None = None, **options: Any) -> None:
-    """Set up a spawned child of a program that exports.
-
-    Args:
-        service_name: That of the parent, where it is not in the environment.
-        options: Further ones of ``configure``.
-    """
+def configure_child() -> None:
+    """Set up a spawned child of a program that exports."""
     if os.environ.get(CHILD) and not PROVIDERS.made:
         try:
-            configure(service_name=service_name, **options)
+            configure()
         except ConfigurationError as error:
-            _guard.LOG.warning("stagelight exports nothing from this child: %s", error)
+            _guard.warn("stagelight exports nothing from this child: %s", error)

@@ -8,141 +8,67 @@ from __future__ import annotations
 
 import os
 import threading
+from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Final
 
-from stagelight import _names
-from stagelight._distribution import NANOSECONDS, Distribution
+from stagelight._cells import NANOSECONDS
+from stagelight._distribution import BATCH, NEVER, Distribution
+from stagelight._totals import HISTORY, Totals
 
 if TYPE_CHECKING:
+    from stagelight._deferred import Deferred
     from stagelight._frames import Frame
-    from stagelight._journey import Turn
+    from stagelight._journey import Journey, Turn
+    from stagelight._quiet import Quiet
     from stagelight._records import StageRecord
     from stagelight._runs import Run
 
-#: Seconds of per-second history kept for the rates in ``stats()``.
-HISTORY: Final = 64
+#: Nanoseconds between two looks of a slot at its buffer: at the rate of the last
+#: period that would be one batch.
+_SOON: Final = 20_000
+_LATE: Final = 5_000_000
+
+#: A call is slow that takes so many times the p99 of the calls of the last so many
+#: seconds, if there are so many, and at least so many nanoseconds.
+_SLOWER: Final = 2
+_RECENT: Final = 60
+_ENOUGH: Final = 500
+_SLOW: Final = 1_000_000
 
 #: Bits of ``Worker.alert``: why the next call must take the full path.
 TRACING: Final = 1
 PENDING: Final = 2
 FALLBACK: Final = 4
 
-
-class Totals(Distribution):
-    """Everything that a stage counted, mergeable in any order.
-
-    The distribution itself holds the successes; other outcomes are in ``failures``
-    under (outcome, error type). ``apart`` is the part of the durations that nested
-    stages spent, so that busy time = all durations - apart. ``attended`` is all
-    observed time of ended threads that ran the stage, in whatever stage.
-    """
-
-    __slots__ = (
-        "apart",
-        "attended",
-        "blocked",
-        "drops",
-        "ends",
-        "failures",
-        "history",
-        "idle",
-        "produced",
-        "retries",
-    )
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.produced = 0
-        self.apart = 0
-        self.attended = 0
-        self.idle = 0
-        self.blocked = 0
-        self.retries = 0
-        self.drops: dict[tuple[str, bool], int] = {}
-        self.failures: dict[tuple[str, str], Distribution] = {}
-        #: Outcomes of generator runs, which consume once and produce per item.
-        self.ends: dict[str, int] = {}
-        #: Second on the monotonic clock -> (finished, errors) within it.
-        self.history: dict[int, tuple[int, int]] = {}
-
-    @property
-    def finished(self) -> int:
-        """How many calls ended, whatever their outcome."""
-        return self.count + sum(part.count for part in list(self.failures.values()))
-
-    @property
-    def errors(self) -> int:
-        """How many calls ended in an error."""
-        return sum(
-            part.count
-            for (outcome, _), part in list(self.failures.items())
-            if outcome in _names.ERRORS
-        )
-
-    def outcomes(self) -> dict[str, int]:
-        """Finished calls by outcome; only those that occurred."""
-        counts = {_names.SUCCESS: self.count} if self.count else {}
-        for (outcome, _), part in list(self.failures.items()):
-            counts[outcome] = counts.get(outcome, 0) + part.count
-        return counts
-
-    @property
-    def busy(self) -> int:
-        """Own time of all finished calls in nanoseconds, nested stages excluded."""
-        parts = sum(part.sum for part in list(self.failures.values()))
-        return self.sum + parts - self.apart
-
-    def absorb(self, other: Totals) -> None:
-        """Add everything that another worker counted."""
-        self.merge(other)
-        self.produced += other.produced
-        self.apart += other.apart
-        self.attended += other.attended
-        self.idle += other.idle
-        self.blocked += other.blocked
-        self.retries += other.retries
-        for reason, number in list(other.drops.items()):
-            self.drops[reason] = self.drops.get(reason, 0) + number
-        for outcome, number in list(other.ends.items()):
-            self.ends[outcome] = self.ends.get(outcome, 0) + number
-        for key, part in list(other.failures.items()):
-            self.failure(*key).merge(part)
-        for second, (finished, errors) in other.seconds().items():
-            before = self.history.get(second, (0, 0))
-            self.history[second] = (before[0] + finished, before[1] + errors)
-        while len(self.history) > HISTORY:
-            del self.history[min(self.history)]
-
-    def failure(self, outcome: str, error_type: str) -> Distribution:
-        """The distribution of one outcome other than success."""
-        part = self.failures.get((outcome, error_type))
-        if part is None:
-            part = self.failures[outcome, error_type] = Distribution()
-        return part
-
-    def seconds(self) -> dict[int, tuple[int, int]]:
-        """The per-second history, the running second included."""
-        return dict(self.history)
+#: What a thread did lightly: what came before, slot, identity of the result, span if
+#: somebody looked at it, clock at the start and end.
+Trail = tuple["Trail | None", "Slot", int, "Deferred | None", int, int]
 
 
 class Slot(Totals):
     """What one thread counted for one stage, and what it is doing there now.
 
     Attributes:
+        roll: Clock from which on the next call must ``turn_over`` first.
         since: Clock at the start of the open call, 0 while there is none.
         depth: Further open calls of the same stage in this thread (recursion).
         open: Coroutine calls begun here and not ended: key -> start.
+        turn: The fetched event that an open light call is about.
+        slow: Nanoseconds from which on a call is slower than its like.
     """
 
     __slots__ = (
-        "blocked_peak",
+        "before",
         "depth",
         "marked",
         "open",
         "roll",
         "second",
         "since",
+        "slow",
         "stage",
+        "turn",
+        "turned",
         "worker",
     )
 
@@ -154,18 +80,45 @@ class Slot(Totals):
         self.depth = 0
         self.open: dict[object, int] = {}
         self.roll = 0
+        self.turn: Turn | None = None
+        self.turned = 0
+        self.slow = NEVER
+        self.before: tuple[int, Distribution | None] = (0, None)
         self.second = 0
         self.marked = (0, 0)
 
     def turn_over(self, now: int) -> None:
-        """Begin a new second of history; called before the call at hand counts."""
-        if self.second:
-            self.history = self.seconds()
-            if len(self.history) > HISTORY:
-                del self.history[min(self.history)]
-        self.second = now // NANOSECONDS
-        self.roll = (self.second + 1) * NANOSECONDS
-        self.marked = (self.finished, self.errors)
+        """Fold the buffer, and begin a new second of history where there is one.
+
+        Called before the call at hand counts.
+        """
+        number = self.fold()
+        second = now // NANOSECONDS
+        if second != self.second:
+            if self.second:
+                self.history = self.seconds()
+                if len(self.history) > HISTORY:
+                    del self.history[min(self.history)]
+            self.second = second
+            self.marked = (self.finished, self.errors)
+            self._learn(second)
+        # At the present rate the buffer is full then; a burst is noticed soon enough.
+        pace = (now - self.turned) * BATCH // (number or 1)
+        self.turned = after = clock()
+        self.roll = min(
+            after + min(max(pace, _SOON), _LATE), (second + 1) * NANOSECONDS
+        )
+
+    def _learn(self, second: int) -> None:
+        """Find from which duration on a call is slow, by the last minute or two."""
+        since, before = self.before
+        recent = self.minus(before)
+        if recent.count < _ENOUGH:
+            return
+        p99 = recent.quantile(0.99) or 0.0
+        self.slow = max(int(p99 * NANOSECONDS * _SLOWER), _SLOW)
+        if second - since >= _RECENT:
+            self.before = (second, self.settled())
 
     def seconds(self) -> dict[int, tuple[int, int]]:
         """The per-second history, the running second included."""
@@ -179,6 +132,7 @@ class Slot(Totals):
         """Forget what was counted; what is open stays open."""
         Totals.__init__(self)
         self.marked = (0, 0)
+        self.before = (0, None)
 
     def clear(self) -> None:
         """Start from zero, as a forked child does."""
@@ -204,25 +158,33 @@ class Worker:
         waiting: Clock since when it waits in ``get``, else 0.
         blocking: Clock since when it waits in ``put``, else 0.
         logged: Identity of the exception that was reported already.
+        attempts: Retries noted in an open call on the short path.
+        quiet: Context of the light calls, None until there may be one.
+        trail: What the thread did lightly and nobody needed a turn of.
+        journey: Journey of the trail and the light call, where one was needed.
     """
 
     __slots__ = (
         "alert",
+        "attempts",
         "away",
         "blocking",
         "dropped",
         "frame",
         "idle",
+        "journey",
         "logged",
         "pause",
         "pending",
         "pid",
+        "quiet",
         "recent",
         "run",
         "slot",
         "slots",
         "special",
         "thread",
+        "trail",
         "turn",
         "waiting",
     )
@@ -250,6 +212,10 @@ class Worker:
         self.waiting = 0
         self.blocking = 0
         self.logged = 0
+        self.attempts = 0
+        self.quiet: Quiet | None = None
+        self.trail: Trail | None = None
+        self.journey: Journey | None = None
 
     def observed(self) -> int:
         """All time of this thread that its stages account for, in nanoseconds."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard, _names
 from stagelight._bottleneck import find_bottleneck
-from stagelight._distribution import NANOSECONDS, Distribution
+from stagelight._cells import NANOSECONDS
+from stagelight._distribution import Distribution
 from stagelight._model import (
     PipelineStats,
     PoolStats,
@@ -21,12 +22,12 @@ from stagelight._model import (
     Snapshot,
     StageStats,
 )
-from stagelight._registry import REGISTRY, PipelineRecord
+from stagelight._registry import LATE, REGISTRY, PipelineRecord
 
 if TYPE_CHECKING:
     from stagelight._buffers import PoolRecord, QueueRecord
     from stagelight._records import StageReading, StageRecord
-    from stagelight._slots import Totals
+    from stagelight._totals import Totals
 
 #: Version of the document's shape.
 DOCUMENT: Final = 1
@@ -72,6 +73,7 @@ def read_pipeline(record: PipelineRecord) -> PipelineStats:
         pools = list(record.pools.values())
     read = {stage.name: _stage(stage) for stage in stages}
     waiting = {queue.name: _queue(queue) for queue in queues}
+    executors = {pool.name: _pool(pool) for pool in pools}
     journeys = record.journeys.totals()
     whole = Distribution()
     for part in (journeys, *journeys.failures.values()):
@@ -80,9 +82,15 @@ def read_pipeline(record: PipelineRecord) -> PipelineStats:
         name=record.name,
         stages=read,
         queues=waiting,
-        pools={pool.name: _pool(pool) for pool in pools},
+        pools=executors,
         journeys=_quantiles(whole),
-        bottleneck=find_bottleneck(read, waiting, record.passes, _uptime()),
+        bottleneck=find_bottleneck(
+            read,
+            waiting | {pool.name: pool.backlog for pool in executors.values()},
+            record.passes,
+            _uptime(),
+            _computed(),
+        ),
     )
 
 
@@ -90,7 +98,8 @@ def _process() -> ProcessStats:
     return ProcessStats(
         pid=os.getpid(),
         uptime=_uptime(),
-        memory_rss=_memory(),
+        cpu_seconds=_computed(),
+        memory_rss=memory(),
         telemetry_errors=dict(_guard.ERRORS),
         telemetry_dropped=dict(_guard.LOST),
     )
@@ -100,9 +109,15 @@ def _uptime() -> float:
     return (clock() - REGISTRY.started) / NANOSECONDS
 
 
-def _memory() -> int | None:
+def _computed() -> float:
+    return time.process_time() - REGISTRY.computed
+
+
+def memory() -> int | None:
+    """Resident memory of this process in bytes, None where it cannot be told."""
     try:
-        import psutil
+        with LATE:
+            import psutil
 
         return int(psutil.Process().memory_info().rss)
     except Exception:  # noqa: BLE001 - a broken psutil must not break stats()
@@ -125,8 +140,9 @@ def _stage(record: StageRecord) -> StageStats:
     for (reason, _), number in totals.drops.items():
         dropped[reason] = dropped.get(reason, 0) + number
     seconds = {state: ns / NANOSECONDS for state, ns in reading.seconds.items()}
-    # Shares of the workers' whole time: idle time counts at the outermost stage only.
-    attended = max(reading.attended, sum(reading.seconds.values()))
+    # Shares of the workers' whole time: idle time counts at the outermost stage only,
+    # and what a worker did outside of all stages, or since it ended, is time too.
+    attended = max(reading.attended, sum(reading.seconds.values()), reading.lasting)
     return StageStats(
         name=record.name,
         count=count,

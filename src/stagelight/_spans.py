@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from bisect import bisect_left
+from time import perf_counter_ns as clock
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,8 +13,17 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from stagelight import _names, _outcomes
-from stagelight._distribution import BOUNDS, NANOSECONDS, Distribution, Exemplar
-from stagelight._journey import Turn, open_journey, unsampled
+from stagelight._cells import BOUNDS, NANOSECONDS
+from stagelight._deferred import (
+    Deferred,
+    may_record,
+    remember,
+    rescue,
+    stage_attributes,
+)
+from stagelight._distribution import Distribution, Exemplar
+from stagelight._journey import Journey, Turn, open_journey
+from stagelight._quiet import POSSIBLE, UNSHARED, Quiet, references
 from stagelight._tracer import TRACER
 
 if TYPE_CHECKING:
@@ -53,25 +63,102 @@ class Traced:
                 otel_context._RUNTIME_CONTEXT.detach(token)  # noqa: SLF001
 
 
+class Promised(Traced):
+    """A call outside of the head sample, whose span nobody has asked for yet."""
+
+    __slots__ = ("quiet",)
+
+    def __init__(self, slot: Slot, turn: Turn) -> None:
+        self.quiet = self.context = Quiet(slot, turn, clock())
+        self.token = None
+
+    @property
+    def span(self) -> trace.Span:  # type: ignore[override]
+        """The span, which is made by looking at it."""
+        return self.quiet.reveal() or trace.INVALID_SPAN
+
+    def keep(self, took: int, outcome: str) -> bool:
+        """Hold the call for its journey; False where its span is needed.
+
+        Args:
+            took: Its duration in nanoseconds.
+            outcome: Its outcome.
+        """
+        quiet = self.quiet
+        slot, turn = quiet.slot, quiet.turn
+        if (
+            slot is None
+            or turn is None
+            or quiet.span is not None
+            or outcome in _names.ERRORS
+            or took > slot.slow
+            or turn.journey.rescued
+            or references(quiet) > UNSHARED + 1
+        ):
+            return False
+        remember(turn.journey, slot.stage, quiet.began, clock())
+        return True
+
+
+def _is_quiet(turn: Turn, ambient: Context, links: list[Turn]) -> bool:
+    """Whether a turn's journey is outside of the head sample, and nobody adds to it."""
+    journey = turn.journey
+    if ambient or links or journey.ambient or not POSSIBLE or TRACER.sdk_decides:
+        return False
+    if not journey.quiet:
+        if journey.context is not None or TRACER.due <= clock():
+            return False
+        journey.quiet = True
+    return True
+
+
 def start_span(
     name: str,
     parent: Context,
-    attributes: dict[str, str | float],
+    attributes: dict[str, Any],
     links: list[trace.Link],
+    journey: Journey | None = None,
 ) -> trace.Span:
-    """A stage's span: recorded where its parent is, else ids only, so that logs match.
+    """A stage's span: recorded where its parent is, else deferred, so that logs match.
 
     Args:
         name: Span name.
         parent: Context of the parent.
         attributes: Attributes known at the start, for samplers.
         links: Further events that the call takes.
+        journey: The event's journey; by default that of a deferred parent.
     """
-    above = trace.get_current_span(parent).get_span_context()
-    if above.is_valid and not above.trace_flags.sampled and not TRACER.sdk_decides:
-        return trace.NonRecordingSpan(unsampled(above.trace_id))
-    return TRACER.tracer.start_span(
-        name, context=parent, attributes=attributes, links=links
+    span = trace.get_current_span(parent)
+    above = span.get_span_context()
+    context = None
+    if above.trace_flags.sampled and not TRACER.sdk_decides and may_record():
+        return Deferred(
+            name,
+            above.trace_id,
+            began=clock(),
+            parent=above,
+            attributes=attributes,
+            links=links,
+            sampled=True,
+        )
+    if not above.is_valid or above.trace_flags.sampled or TRACER.sdk_decides:
+        made = TRACER.tracer.start_span(
+            name, context=parent, attributes=attributes, links=links
+        )
+        context = made.get_span_context()
+        if context.trace_flags.sampled or not context.is_valid:
+            return made
+    if journey is None and isinstance(span, Deferred):
+        journey = span.journey
+    return Deferred(
+        name,
+        above.trace_id,
+        began=clock(),
+        parent=above,
+        attributes=attributes,
+        links=links,
+        journey=journey,
+        context=context,
     )
 
 
@@ -91,11 +178,10 @@ def begin_span(
     """
     stage = slot.stage
     parent = otel_context.get_current()
-    attributes: dict[str, str | float] = {
-        _names.PIPELINE: stage.pipeline.name,
-        _names.STAGE: stage.name,
-        _names.FUNCTION: stage.function,
-    }
+    if not nested and turn is not None and _is_quiet(turn, parent, links):
+        return Promised(slot, turn)
+    attributes = stage_attributes(stage)
+    journey = None
     others = [_span_of(link.journey.context) for link in links if link.journey.context]
     if nested:
         if not _span_of(parent).is_valid:
@@ -103,6 +189,7 @@ def begin_span(
     elif turn is None:
         return None
     else:
+        journey = turn.journey
         parent, origin = _parent(turn, parent, stage.pipeline.name)
         if origin is not None:
             others.append(origin)
@@ -112,7 +199,7 @@ def begin_span(
     if links:
         attributes[_names.BATCH_SIZE] = len(links) + 1
     span = start_span(
-        stage.span_name, parent, attributes, list(map(trace.Link, others))
+        stage.span_name, parent, attributes, list(map(trace.Link, others)), journey
     )
     return Traced(span, trace.set_span_in_context(span, parent))
 
@@ -159,27 +246,29 @@ def close(  # noqa: PLR0913, PLR0917
     finally:
         if traced is not None:
             traced.deactivate()
-            if traced.span.is_recording():
+            if isinstance(traced, Promised) and traced.keep(took, outcome):
+                pass
+            elif isinstance(traced.span, Deferred) and not traced.span.sampled:
+                _defer(
+                    slot, traced.span, took, pause, outcome, error_type, event, error
+                )
+            elif traced.span.is_recording():
                 try:
-                    _describe(
-                        slot,
-                        part,
-                        traced.span,
-                        took,
-                        pause,
-                        outcome,
-                        error_type,
-                        event,
-                        error,
+                    context = traced.span.get_span_context()
+                    if context.trace_flags.sampled:
+                        part.exemplars[bisect_left(BOUNDS, took)] = Exemplar(
+                            took, time_ns(), context.trace_id, context.span_id
+                        )
+                    describe(
+                        slot, traced.span, pause, outcome, error_type, event, error
                     )
                 finally:
                     traced.span.end()
 
 
-def _describe(  # noqa: PLR0913, PLR0917 - as above
+def _defer(  # noqa: PLR0913, PLR0917 - as above
     slot: Slot,
-    part: Distribution,
-    span: trace.Span,
+    span: Deferred,
     took: int,
     pause: int,
     outcome: str,
@@ -187,19 +276,43 @@ def _describe(  # noqa: PLR0913, PLR0917 - as above
     event: Any,
     error: BaseException | None,
 ) -> None:
-    context = span.get_span_context()
-    if context.trace_flags.sampled:
-        part.exemplars[bisect_left(BOUNDS, took)] = Exemplar(
-            took, time_ns(), context.trace_id, context.span_id
-        )
-    span.set_attribute(_names.OUTCOME, outcome)
-    span.set_attribute(_names.THREAD_NAME, threading.current_thread().name)
+    """Hold a deferred span for its journey, or export both if this call matters."""
+    journey = span.journey
+    if journey is None:
+        span.end()
+        return
+    why = "failure" if outcome in _names.ERRORS else "slow" if took > slot.slow else ""
+    if why or journey.rescued:
+        describe(slot, span, pause, outcome, error_type, event, error)
+    span.end()
+    remember(journey, slot.stage, span.began, span.ended, span)
+    rescue(journey, why)
+
+
+def describe(  # noqa: PLR0913, PLR0917 - as above
+    slot: Slot,
+    span: trace.Span,
+    pause: int,
+    outcome: str,
+    error_type: str,
+    event: Any,
+    error: BaseException | None,
+) -> None:
+    """Say on a span how its call went."""
+    thread = _names.encodable(threading.current_thread().name)
+    said: dict[str, Any] = {_names.OUTCOME: outcome, _names.THREAD_NAME: thread}
     if pause:
-        span.set_attribute(_names.BLOCKED, pause / NANOSECONDS)
+        said[_names.BLOCKED] = pause / NANOSECONDS
     identifier = _outcomes.event_id(slot.stage, event)
     if identifier is not None:
-        span.set_attribute(_names.EVENT_ID, identifier)
-    if error is not None and outcome in _names.ERRORS:
-        span.set_attribute(_names.ERROR_TYPE, error_type)
+        said[_names.EVENT_ID] = identifier
+    failed = error is not None and outcome in _names.ERRORS
+    if failed:
+        said[_names.ERROR_TYPE] = error_type
+    if isinstance(span, Deferred):
+        span.attributes = {**(span.attributes or {}), **said}
+    else:
+        span.set_attributes(said)
+    if failed and error is not None:
         text = _outcomes.message(error)
         span.set_status(trace.Status(trace.StatusCode.ERROR, text))

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry import trace
 
 from stagelight import _names
-from stagelight._distribution import NANOSECONDS
+from stagelight._cells import NANOSECONDS
 from stagelight._slots import TRACING
 from stagelight._version import __version__
 from stagelight._workers import ON_SLOT, set_alert
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Budget:
@@ -22,7 +26,7 @@ class Budget:
         self._lock = threading.Lock()
         self._interval = int(NANOSECONDS / per_second)
         self._slack = int(burst * NANOSECONDS)
-        self._due = 0
+        self.due = 0
 
     def renewed(self) -> Budget:
         """The same budget with a lock of its own, for a forked child."""
@@ -34,20 +38,27 @@ class Budget:
         Args:
             now: The monotonic clock in nanoseconds.
         """
-        if self._due > now:
+        if self.due > now:
             return False
         with self._lock:
-            if self._due > now:
+            if self.due > now:
                 return False
-            self._due = max(self._due, now - self._slack) + self._interval
+            self.due = max(self.due, now - self._slack) + self._interval
             return True
 
 
 class Tracer:
-    """Process-wide tracing state; ``on`` is false while no SDK would take a span."""
+    """Process-wide tracing state; ``on`` is false while no SDK would take a span.
+
+    Attributes:
+        due: Clock before which no journey can be sampled, as far as is known.
+        running: Tells the running asyncio loop of this thread, or None.
+    """
 
     def __init__(self) -> None:
         self.on = False
+        self.due = 0
+        self.running: Callable[[], object] = self._find_running
         self.tracer: trace.Tracer = trace.NoOpTracer()
         self.provider: trace.TracerProvider | None = None
         self.budget: Budget | None = Budget(50)
@@ -68,7 +79,28 @@ class Tracer:
         self.provider = provider
         self.enabled = journeys_per_second != 0
         self.budget = Budget(journeys_per_second) if journeys_per_second else None
+        self.due = 0
         self.refresh(anew=True)
+
+    def samples(self, now: int) -> bool:
+        """Whether a journey that begins now is in the head sample; takes a token.
+
+        Args:
+            now: The monotonic clock in nanoseconds.
+        """
+        if self.sdk_decides or self.budget is None:
+            return True
+        taken = self.budget.take(now)
+        self.due = self.budget.due
+        return taken
+
+    def _find_running(self) -> object:
+        """Ask asyncio, which is not imported for it."""
+        events = sys.modules.get("asyncio.events")
+        if events is None or not hasattr(events, "_get_running_loop"):
+            return None
+        self.running = events._get_running_loop  # noqa: SLF001
+        return self.running()
 
     def refresh(self, *, anew: bool = False) -> None:
         """Look whether a real tracer provider is there now."""
@@ -84,6 +116,7 @@ class Tracer:
                 _names.SCOPE, __version__, schema_url=_names.SCHEMA_URL
             )
             self.sdk_decides = bool(os.environ.get("OTEL_TRACES_SAMPLER"))
+            self.due = 0
         set_alert(TRACING, on=self.on)
 
 

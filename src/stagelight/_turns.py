@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from time import perf_counter_ns as clock
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from opentelemetry import context as otel_context
-from opentelemetry import propagate, trace
+from opentelemetry import trace
 
+from stagelight._deferred import remember
 from stagelight._journey import (
     FAN_OUT,
     TASK_TURN,
     Journey,
-    TaskTurn,
     Turn,
     calm,
     current_turn,
@@ -23,12 +24,10 @@ from stagelight._journey import (
     leave_turn,
     set_turn,
 )
-from stagelight._slots import NO_SLOT, PENDING, Slot, Worker
+from stagelight._quiet import CURRENT, light_journey, steps
+from stagelight._slots import NO_SLOT, PENDING, TRACING, Slot, Worker
 from stagelight._tracer import TRACER
-from stagelight._workers import this_worker
-
-if TYPE_CHECKING:
-    from stagelight._registry import PipelineRecord
+from stagelight._trail import settle
 
 #: Fetched events that a worker remembers until a stage takes them (span link limit).
 _MAX_PENDING: Final = 128
@@ -39,12 +38,16 @@ def fetched(worker: Worker, turn: Turn) -> None:
 
     On an event loop's thread it is the running task's alone.
     """
-    if in_loop():
+    if TRACER.running() is not None:
         fetched_by_task(worker, turn)
         return
-    leave_turn(worker)
-    turn.within = enclosing(worker)
-    if TRACER.on:
+    if worker.slot.since or worker.run is not None:
+        turn.within = enclosing(worker)
+    elif worker.trail is not None:
+        worker.trail = worker.journey = None
+    if worker.turn is not None:
+        leave_turn(worker)
+    if TRACER.on and CURRENT.get():
         turn.ambient = trace.get_current_span().get_span_context().span_id
     worker.pending.append(turn)
     if len(worker.pending) > _MAX_PENDING:
@@ -70,6 +73,41 @@ def fetched_by_task(worker: Worker, turn: Turn) -> None:
         del worker.recent[next(iter(worker.recent))]
 
 
+def origin(worker: Worker, item: object, to: str, now: int) -> Journey | int:
+    """The journey that an event handed on continues, or ``now`` where it begins here.
+
+    Args:
+        worker: The thread that puts or submits.
+        item: The event; only its identity is looked at.
+        to: Name of the queue or pool.
+        now: The clock.
+    """
+    slot = worker.slot
+    if (
+        slot.since
+        or worker.alert > TRACING
+        or worker.turn is not None
+        or worker.recent
+        or TRACER.running() is not None
+        or (TRACER.on and CURRENT.get())
+        or (slot is not NO_SLOT and to not in slot.stage.outputs)
+    ):
+        return carry(worker, item, to)
+    trail = worker.trail
+    if trail is None:
+        return now
+    journey = worker.journey
+    if journey is None:
+        journey = light_journey(worker, now)
+        for _, earlier, _, span, began, ended in steps(trail):
+            remember(journey, earlier.stage, began, ended, span)
+        journey.held = True
+    elif journey.forwards >= FAN_OUT or (journey.forwards and trail[2] != id(item)):
+        return now  # an event of a source was handed on: this is another one
+    journey.forwards += 1
+    return journey
+
+
 def carry(worker: Worker, item: object, to: str) -> Journey:
     """The journey that an event handed on by this worker continues.
 
@@ -79,6 +117,8 @@ def carry(worker: Worker, item: object, to: str) -> Journey:
         to: Name of the queue or pool, an output of the stage that hands it on.
     """
     here = enclosing(worker)
+    if worker.trail is not None and here is None:
+        settle(worker)
     turn, exact = None, False
     if worker.alert or here is not None or worker.recent:  # else it comes from nowhere
         turn, exact = _handed_on(worker, here, item)
@@ -105,9 +145,21 @@ def carry(worker: Worker, item: object, to: str) -> Journey:
         turn.forwarded = True
         turn.journey.forwards += 1
         return turn.journey
+    return _from_here(worker)
+
+
+def _from_here(worker: Worker) -> Journey:
+    """The journey of an event that a thread hands on without having fetched one."""
     if not TRACER.on:
         return Journey(clock())
     ambient = otel_context.get_current()
+    if ambient is worker.quiet:
+        journey = light_journey(worker, worker.slot.since)
+        worker.special = True
+        if journey.forwards < FAN_OUT:
+            journey.forwards += 1
+            return journey
+        return Journey(clock())
     if trace.get_current_span(ambient).get_span_context().is_valid:
         return Journey(clock(), ambient)
     return Journey(clock(), None, ambient)
@@ -127,39 +179,17 @@ def _handed_on(worker: Worker, here: object, item: object) -> tuple[Turn | None,
     if pending:
         turn = next((turn for turn in reversed(pending) if turn.key == known), None)
         exact = turn is not None
-        if turn is None and loop and worker.turn is None and pending[-1].within is here:
-            turn = pending[-1]
+        if turn is None and loop and worker.turn is None:
+            last = pending[-1:]  # a copy: a signal handler may take it
+            turn = last[0] if last and last[0].within is here else None
         if turn is not None:
-            pending.remove(turn)
+            with contextlib.suppress(ValueError):  # as in _claim
+                pending.remove(turn)
             if loop:
                 leave_turn(worker)
                 set_turn(worker, turn)
             return turn, exact
     return current_turn(worker, here), False
-
-
-def pack(journey: Journey) -> dict[str, str]:
-    """A journey's context as the propagators write it, for another process."""
-    carrier: dict[str, str] = {}
-    context = journey.ambient if journey.context is None else journey.context
-    if context:
-        propagate.inject(carrier, context=context)
-    return carrier
-
-
-def unpack(began: int, carrier: dict[str, str]) -> Journey:
-    """A journey that came from another process.
-
-    Args:
-        began: Clock at its begin.
-        carrier: What ``pack`` made.
-    """
-    if not carrier:
-        return Journey(began)
-    context = propagate.extract(carrier)
-    if trace.get_current_span(context).get_span_context().is_valid:
-        return Journey(began, context)
-    return Journey(began, None, context)
 
 
 def take(
@@ -177,6 +207,8 @@ def take(
         The turn, further turns to link, and whether the call has a turn of its own.
     """
     here = enclosing(worker)
+    if worker.trail is not None and here is None:
+        settle(worker)
     turn, links = _claim(worker, slot, here, event)
     fresh = turn is not None or here is None
     if turn is not None:
@@ -193,7 +225,10 @@ def take(
         if TRACER.on:
             turn = Turn(0, Journey(clock()), slot.stage.pipeline, None)
             turn.calls = 1
-            set_turn(worker, turn)
+            if in_loop():
+                TASK_TURN.set(turn)
+            else:
+                worker.turn = turn
     if turn is not None and turn.queue is None and fresh:
         turn.seen = (*turn.seen, slot.stage)
     calm(worker)
@@ -213,15 +248,19 @@ def _claim(
         # whose identity another object has now.
         known = id(event)
         turn = next((turn for turn in reversed(pending) if turn.key == known), None)
+        try:
+            if turn is not None:
+                pending.remove(turn)
+            else:
+                turn = pending.pop()
+                turn.batch = links = pending[:]
+                pending.clear()
+        except (IndexError, ValueError):
+            turn = None  # a call of a signal handler or finalizer took it just now
         if turn is not None:
-            pending.remove(turn)
-        else:
-            turn = pending.pop()
-            turn.batch = links = pending[:]
-            pending.clear()
-        leave_turn(worker)
-        worker.turn = turn
-        return turn, links
+            leave_turn(worker)
+            worker.turn = turn
+            return turn, links
     recent = worker.recent.pop(id(event), None) if worker.recent else None
     if recent is not None:
         set_turn(worker, recent)
@@ -257,41 +296,3 @@ def leave_call(worker: Worker, call: object, turn: Turn | None) -> None:
         leave_turn(worker)
     elif inner is None and turn is not None and not in_loop():
         worker.turn = turn
-
-
-def begin_turn(
-    event: object, pipeline: PipelineRecord
-) -> tuple[Turn, tuple[Turn | None, list[Turn]]]:
-    """Begin an explicit turn, that of the event's own fetch where there was one.
-
-    Args:
-        event: The event.
-        pipeline: Where a journey that begins here is recorded.
-
-    Returns:
-        The turn, and what ``drop_turn`` restores.
-    """
-    worker = this_worker()
-    known = id(event)
-    fetched_here = [one for one in reversed(worker.pending) if one.key == known]
-    turn = fetched_here[0] if fetched_here else worker.recent.pop(known, None)
-    if turn is None:
-        turn = TaskTurn(known, Journey(clock()), pipeline, "")
-        turn.ambient = trace.get_current_span().get_span_context().span_id
-    turn.within = enclosing(worker)
-    before = TASK_TURN.get() if in_loop() else worker.turn
-    rest = [one for one in worker.pending if one is not turn]
-    worker.pending = []
-    set_turn(worker, turn)
-    return turn, (None if before is turn else before, rest)
-
-
-def drop_turn(turn: Turn, before: tuple[Turn | None, list[Turn]]) -> None:
-    """Close an explicit turn, and go back to what was before."""
-    end_turn(turn)
-    worker = this_worker()
-    outer, worker.pending = before
-    if TASK_TURN.get() is turn:
-        TASK_TURN.set(outer)
-    elif worker.turn is turn:
-        worker.turn = outer

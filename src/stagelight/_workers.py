@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 from typing import TYPE_CHECKING, Final
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 WORKERS: Final[set[Worker]] = set()
-_THIS: Final = threading.local()
+THIS: Final = threading.local()
 #: Alert bits that every worker starts with.
 ALERT: Final = [0]
 #: Told when a thread calls a stage for the first time.
@@ -31,20 +30,22 @@ class _Leash:
         self.worker = worker
 
     def __del__(self) -> None:
-        # A forked child drops the parent's other threads: those slots are gone.
-        with contextlib.suppress(Exception):
+        try:
+            # A forked child drops the parent's other threads: those slots are gone.
             if self.worker.pid == os.getpid():
                 retire(self.worker)
+        except Exception:  # noqa: BLE001, S110 - as the interpreter goes down
+            pass
 
 
 def this_worker() -> Worker:
     """This thread's worker, made on its first use."""
     try:
-        return _THIS.leash.worker  # type: ignore[no-any-return]
+        return THIS.leash.worker  # type: ignore[no-any-return]
     except AttributeError:
         worker = Worker(ALERT[0])
         WORKERS.add(worker)
-        _THIS.leash = _Leash(worker)
+        THIS.leash = _Leash(worker)
         return worker
 
 
@@ -70,7 +71,7 @@ def set_alert(bit: int, *, on: bool) -> None:
 
 def after_fork() -> None:
     """Keep only the thread that forked, with nothing open."""
-    worker = getattr(getattr(_THIS, "leash", None), "worker", None)
+    worker = getattr(getattr(THIS, "leash", None), "worker", None)
     WORKERS.clear()
     if worker is not None:
         worker.pid = os.getpid()

@@ -28,7 +28,9 @@ def _fresh() -> Iterator[None]:
     before = dict(REGISTRY.pipelines)
     tracing = (TRACER.provider, TRACER.budget, TRACER.enabled)
     REGISTRY.pipelines.clear()
-    _workers.this_worker().reset(_workers.ALERT[0])
+    worker = _workers.this_worker()
+    worker.reset(_workers.ALERT[0])
+    worker.slots.clear()
     TASK_TURN.set(None)
     _guard.reset()
     _guard.STRICT.on = True

@@ -34,18 +34,20 @@ def stage(  # noqa: PLR0913
     )
 
 
-def queue(name, put_blocked):
-    """A queue whose producers waited for room."""
-    return QueueStats(name, 0, 10, 10, 1, 1, {}, NOTHING, 0.0, put_blocked)
+def queue(name, put_blocked=0.0, *, waited=(0, None), size=0, age=0.0):
+    """A queue whose producers waited for room, or whose events waited for a stage."""
+    wait = Quantiles(waited[0], waited[1], None, None, None, None)
+    return QueueStats(name, size, 10, 10, 1, 1, {}, wait, age, put_blocked)
 
 
-def find(stages, queues=(), passes=None, uptime=10.0):
+def find(stages, queues=(), passes=None, uptime=10.0, computed=0.0):
     """The bottleneck of these stages and queues."""
     return find_bottleneck(
         {one.name: one for one in stages},
         {one.name: one for one in queues},
         passes or {},
         uptime,
+        computed,
     )
 
 
@@ -123,3 +125,64 @@ def test_a_circle_of_dispatchers_ends():
     found = find([work], [queue("b", 5.0)], {"a": {"b"}, "b": {"a"}})
     assert found is not None
     assert found.stage == "work"
+
+
+def test_events_that_wait_in_an_unbounded_queue_name_the_stage_behind_it():
+    """Nobody is blocked by a queue without a bound; that events wait there tells."""
+    fetch = stage("fetch", 0.2, idle=9.8, inputs=["urls"])
+    parse = stage("parse", 0.4, idle=9.6)
+    found = find([fetch, parse], [queue("urls", waited=(100, 0.5))])
+    assert found == Bottleneck(
+        "fetch", 0.02, "events waited 0.50 s on average in its queue urls"
+    )
+
+
+def test_events_that_nobody_has_fetched_yet_count_as_waiting():
+    """A stage that hangs has fetched nothing for a while: its queue still tells."""
+    work = stage("work", 5.0, idle=5.0, inputs=["q"])
+    found = find([work], [queue("q", size=1_000, age=8.0)])
+    assert found is not None
+    assert found.evidence == (
+        "events waited 0.00 s on average in its queue q, 1,000 still wait"
+    )
+
+
+def test_of_two_loaded_queues_the_busier_stage_is_it():
+    """What came all at once waits longest in front, and need not be slow there."""
+    first = stage("first", 4.0, idle=6.0, inputs=["a"])
+    second = stage("second", 9.5, idle=0.5, inputs=["b"])
+    queues = [queue("a", waited=(100, 3.0)), queue("b", waited=(100, 2.0))]
+    found = find([first, second], queues)
+    assert found is not None
+    assert found.stage == "second"
+
+
+def test_a_busy_source_goes_before_a_stage_with_some_events_waiting():
+    """Some events wait before any stage; the one that is always busy is the limit."""
+    read = stage("read", 9.8, idle=0.2)
+    load = stage("load", 6.0, idle=4.0, inputs=["q"])
+    found = find([read, load], [queue("q", waited=(100, 0.15))])
+    assert found is not None
+    assert found.stage == "read"
+
+
+def test_threads_that_share_one_interpreter_name_the_stage_with_most_work():
+    """Waiting for the interpreter looks busy everywhere; processor time tells."""
+    read = stage("read", 9.8)
+    parse = stage("parse", 15.0, idle=5.0)
+    found = find([read, parse], computed=9.0)
+    assert found == Bottleneck(
+        "parse",
+        0.75,
+        "15.00 s of the 24.80 s that stages were busy, in 9.00 s of processor time: "
+        "the threads wait for their turn in the one interpreter, so more processes "
+        "help, more threads do not",
+    )
+    # One thread cannot wait for itself: other programs have the processor.
+    found = find([read], computed=6.0)
+    assert found is not None
+    assert "interpreter" not in found.evidence
+    # Stages that wait for the network are busy without any processor time.
+    found = find([read, parse], computed=1.0)
+    assert found is not None
+    assert found.stage == "read"

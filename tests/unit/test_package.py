@@ -16,27 +16,52 @@ ROOT = Path(stagelight.__file__).parent
 #: the order of this table holds too, so that there is no cycle.
 LAYERS = [
     # L0 words
-    *[(0, name) for name in ("_version", "_names", "_errors", "_model", "_config")],
+    *[
+        (0, name)
+        for name in (
+            "_version",
+            "_names",
+            "_errors",
+            "_model",
+            "_patterns",
+            "_config",
+            "_secrets",
+            "_vendors",
+            "_promql",
+            "_grafana",
+        )
+    ],
     # L1 record
     *[
         (1, name)
         for name in (
             "_guard",
             "_sinks",
+            "_cells",
             "_distribution",
+            "_totals",
             "_slots",
             "_workers",
             "_records",
             "_buffers",
             "_registry",
+            "_deferred",
             "_tracer",
             "_journey",
             "_outcomes",
+            "_quiet",
             "_spans",
+            "_trail",
             "_turns",
+            "_explicit",
+            "_carrier",
+            "_announce",
             "_frames",
+            "_light",
             "_runs",
+            "_driving",
             "_items",
+            "_bodies",
             "_call",
         )
     ],
@@ -47,6 +72,8 @@ LAYERS = [
             "_bottleneck",
             "_snapshot",
             "_register",
+            "_known",
+            "_aside",
             "_automatic",
             "_retry",
             "_twin",
@@ -64,7 +91,9 @@ LAYERS = [
             "_renewal",
             "_metrics",
             "_logs",
+            "_rescue",
             "_backlog",
+            "_watched",
             "_export",
             "_lifecycle",
             "_environment",
@@ -75,6 +104,7 @@ LAYERS = [
         )
     ],
     # L4 operate
+    (4, "_doctor"),
     (4, "instrumentation"),
     (4, "dask"),
     # L5 use
@@ -144,7 +174,7 @@ def test_the_sdk_is_imported_where_it_may() -> None:
             ("opentelemetry.sdk", "opentelemetry.exporter")
         )
     }
-    assert users <= {"_metrics", "_providers", "_lifecycle", "testing"}
+    assert users <= {"_metrics", "_providers", "_rescue", "_lifecycle", "testing"}
 
 
 def test_files_stay_small() -> None:

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard, _names
-from stagelight._distribution import NANOSECONDS, Distribution
+from stagelight._cells import NANOSECONDS
+from stagelight._distribution import Distribution
 from stagelight._registry import REGISTRY
+from stagelight._snapshot import memory
 
 if TYPE_CHECKING:
     from stagelight._buffers import QueueRecord
     from stagelight._names import Metric
     from stagelight._records import StageReading, StageRecord
+    from stagelight._slots import Worker
 
 Attributes = dict[str, str | bool]
 Number = int | float
@@ -43,8 +46,9 @@ class Look:
 
     def __init__(self, reader: object) -> None:
         self.reader = reader
+        observed: dict[Worker, int] = {}
         self.stages: list[tuple[StageRecord, StageReading]] = [
-            (stage, stage.read()) for stage in REGISTRY.stages()
+            (stage, stage.read(observed)) for stage in REGISTRY.stages()
         ]
         self.queues: list[QueueRecord] = REGISTRY.queues()
         self.pools = REGISTRY.pools()
@@ -223,6 +227,12 @@ def _put_blocked(look: Look) -> _Numbers:
         yield queue.blocked_time() / NANOSECONDS, queue_key(queue)
 
 
+def _memory(_: Look) -> _Numbers:
+    usage = memory()
+    if usage is not None:
+        yield usage, {}
+
+
 def _telemetry_dropped(_: Look) -> _Numbers:
     for signal, number in list(_guard.LOST.items()):
         yield number, {_names.SIGNAL: signal}
@@ -249,6 +259,7 @@ _NUMBERS: Final[dict[str, Callable[[Look], Any]]] = {
     _names.WORKER_COUNT.name: _worker_count,
     _names.WORKER_LIMIT.name: _worker_limit,
     _names.BLOCKED_MAX.name: _blocked_max,
+    _names.MEMORY.name: _memory,
     _names.TELEMETRY_DROPPED.name: _telemetry_dropped,
     _names.TELEMETRY_ERRORS.name: _telemetry_errors,
 }

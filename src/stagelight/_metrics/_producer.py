@@ -34,20 +34,20 @@ from opentelemetry.sdk.metrics.view import (
 )
 
 from stagelight import _guard, _names
-from stagelight._distribution import (
+from stagelight._cells import (
     NANOSECONDS,
     SCALE,
-    Distribution,
     explicit_counts,
     exponential_counts,
 )
-from stagelight._distribution import Exemplar as CellExemplar
 from stagelight._metrics._observables import COLLECTION
 from stagelight._renewal import reinit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from stagelight._distribution import Distribution
+    from stagelight._distribution import Exemplar as CellExemplar
     from stagelight._metrics._look import Look, Point
 
 

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import trace
 
 from stagelight import _guard, _names, _outcomes, _sinks
-from stagelight._distribution import NANOSECONDS
+from stagelight._aside import step_aside
+from stagelight._carrier import pack, unpack
+from stagelight._cells import NANOSECONDS
 from stagelight._journey import Journey, Turn, leave_turn
 from stagelight._pool import ON_CHILD
 from stagelight._pool._threads import Backlog, PoolState, is_observed
@@ -26,7 +28,7 @@ from stagelight._sinks import EventRecord
 from stagelight._slots import Slot
 from stagelight._spans import begin_span, close
 from stagelight._tracer import TRACER
-from stagelight._turns import carry, fetched, pack, unpack
+from stagelight._turns import carry, fetched
 from stagelight._twin import become_twin
 from stagelight._workers import this_worker
 
@@ -112,9 +114,10 @@ def _hooks(kind: Any) -> dict[str, Any]:
         )
         try:
             future: Future[Any] = outer_submit(self, run_task, ticket, fn, args, kwargs)
-        except BaseException:
+        except BaseException as error:
             del _TIMINGS[key]
             backlog.refuse(number)
+            step_aside(error)
             raise
         task = _Task(backlog, number, key, journey, make_stage, args)
         future.add_done_callback(task.done)
@@ -271,6 +274,7 @@ def run_task(
         result = function(*args, **kwargs)
     except BaseException as error:
         problem = error
+        step_aside(error)
         raise
     finally:
         end = clock()

@@ -11,9 +11,11 @@ from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any
 
 from stagelight import _guard, _names
+from stagelight._aside import step_aside
 from stagelight._automatic import plain
 from stagelight._call import MARK, compile_wrapper
 from stagelight._journey import Journey, Turn, leave_turn
+from stagelight._trail import settle
 from stagelight._turns import carry, fetched
 from stagelight._twin import become_twin
 from stagelight._workers import this_worker
@@ -149,8 +151,9 @@ def _hooks(kind: Any) -> dict[str, Any]:
             future: Future[Any] = outer_submit(
                 self, _run, backlog, number, journey, target, args, kwargs
             )
-        except BaseException:
+        except BaseException as error:
             backlog.refuse(number)
+            step_aside(error)
             raise
         finally:
             backlog.submitting.pop(number, None)
@@ -184,6 +187,7 @@ def _run(  # noqa: PLR0913, PLR0917 - runs as the executor's task
     inline = backlog.submitting.get(number) == get_ident()
     try:
         worker = this_worker()
+        settle(worker)
         outer = worker.turn, worker.pending
         worker.turn, worker.pending = None, []
         wait = backlog.start(number)
@@ -198,6 +202,9 @@ def _run(  # noqa: PLR0913, PLR0917 - runs as the executor's task
         _guard.caught("task", error)
     try:
         return target(*args, **kwargs)
+    except BaseException as error:
+        step_aside(error)
+        raise
     finally:
         try:
             backlog.end()

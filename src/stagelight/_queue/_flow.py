@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from collections import deque
 from threading import get_ident
 from time import perf_counter_ns as clock
 from time import time_ns
 from typing import TYPE_CHECKING
 
 from stagelight import _guard, _names, _sinks
-from stagelight._journey import Journey, TaskTurn, Turn, enclosing, leave_turn
+from stagelight._journey import TaskTurn, Turn, enclosing, leave_turn
 from stagelight._sinks import EventRecord
 from stagelight._slots import NO_SLOT, PENDING, Slot, Worker
-from stagelight._turns import carry, fetched, fetched_by_task
+from stagelight._turns import fetched, fetched_by_task, origin
 from stagelight._workers import this_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from stagelight._buffers import QueueRecord
-    from stagelight._queue._mirror import Mirror
+    from stagelight._queue._mirror import Entry, Mirror
 
 
 class Flow:
@@ -31,6 +32,8 @@ class Flow:
     def __init__(self, record: QueueRecord, mirror: Mirror) -> None:
         self.record = record
         self.mirror = mirror
+        #: Those of a first in, first out queue.
+        self.entries: deque[Entry] = getattr(mirror, "entries", deque())
         self.news: list[str] = []
         #: Thread that empties the queue by shutting it down.
         self.drainer = 0
@@ -41,7 +44,7 @@ class Flow:
         """Note what was in the queue before it was observed; that is not enqueued."""
         now = clock()
         for item in list(items):
-            self.mirror.push(item, (now, Journey(now)))
+            self.mirror.push(item, now)
 
     def ask(
         self, size: Callable[[], int | None], capacity: Callable[[], int | None]
@@ -67,11 +70,14 @@ class Flow:
         """
         try:
             mirror, record = self.mirror, self.record
-            mirror.push(item, (clock(), carry(this_worker(), item, record.name)))
+            now = clock()
+            begun = origin(this_worker(), item, record.name, now)
+            entry: Entry = now if begun is now else (now, begun)
+            mirror.push(item, entry)
             if mirror.count > size + slack:
                 mirror.resize(size)
             record.enqueued += 1
-            record.peak.note(size)
+            record.peak.now = max(record.peak.now, size)
         except Exception as error:  # noqa: BLE001 - never into the pipeline
             _guard.noted("put", error)
 
@@ -88,11 +94,13 @@ class Flow:
             if self.drainer and self.drainer == get_ident():
                 return
             now = clock()
-            at, journey = entry if entry is not None else (now, Journey(now))
+            if entry is None:
+                entry = now
+            at, begun = (entry, entry) if isinstance(entry, int) else entry
             record.dequeued += 1
             record.wait.record(now - at)
-            kind = TaskTurn if task else Turn
-            turn = kind(id(item), journey, record.pipeline, record.name)
+            kind: type[Turn] = TaskTurn if task else Turn
+            turn = kind(id(item), begun, record.pipeline, record.name)
             turn.wait = now - at
             note = fetched_by_task if task else fetched
             note(this_worker(), turn)

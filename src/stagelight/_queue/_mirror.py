@@ -12,18 +12,21 @@ from typing import Protocol
 
 from stagelight._journey import Journey
 
-#: Clock at the put, and the journey of the event.
-Entry = tuple[int, Journey]
+#: Clock at the put, and the journey of the event; only the clock where it begins there.
+Entry = tuple[int, Journey | int] | int
+
+
+def put_at(entry: Entry) -> int:
+    """Clock at the put of an event."""
+    return entry if isinstance(entry, int) else entry[0]
 
 
 class Mirror(Protocol):
-    """Carriers of the events in one queue, guarded by that queue's own lock.
+    """Carriers of the events in one queue, guarded by that queue's own lock."""
 
-    Attributes:
-        count: How many entries it holds.
-    """
-
-    count: int
+    @property
+    def count(self) -> int:
+        """How many entries it holds."""
 
     def push(self, item: object, entry: Entry) -> None:
         """Note an event that went in."""
@@ -47,33 +50,34 @@ class FifoMirror:
     """Entries in the order of a first in, first out queue."""
 
     def __init__(self) -> None:
-        self._entries: deque[Entry] = deque()
-        self.count = 0
+        self.entries: deque[Entry] = deque()
+
+    @property
+    def count(self) -> int:
+        """How many entries it holds."""
+        return len(self.entries)
 
     def push(self, item: object, entry: Entry) -> None:  # noqa: ARG002
         """Note an event that went in."""
-        self._entries.append(entry)
-        self.count += 1
+        self.entries.append(entry)
 
     def pop(self, item: object) -> Entry | None:  # noqa: ARG002
         """Take the entry of the event that came out."""
-        if not self._entries:
-            return None
-        self.count -= 1
-        return self._entries.popleft()
+        return self.entries.popleft() if self.entries else None
 
     def oldest(self, size: int | None) -> int | None:
         """Clock at the put of the oldest event, None where there is none."""
         try:
-            return self._entries[-min(size, len(self._entries))][0] if size else None
+            if not size:
+                return None
+            return put_at(self.entries[-min(size, len(self.entries))])
         except IndexError:  # the last one was fetched meanwhile
             return None
 
     def resize(self, size: int) -> None:
         """Drop the oldest entries down to a size."""
-        while self.count > size:
-            self._entries.popleft()
-            self.count -= 1
+        while len(self.entries) > size:
+            self.entries.popleft()
 
 
 class LifoMirror(FifoMirror):
@@ -81,10 +85,7 @@ class LifoMirror(FifoMirror):
 
     def pop(self, item: object) -> Entry | None:  # noqa: ARG002
         """Take the entry of the event that came out."""
-        if not self._entries:
-            return None
-        self.count -= 1
-        return self._entries.pop()
+        return self.entries.pop() if self.entries else None
 
 
 class IdentityMirror:
@@ -120,7 +121,7 @@ class IdentityMirror:
         if not size:
             return None
         lists = list(self._entries.values())
-        stamps = [entry[0] for entries in lists for entry in entries.copy()]
+        stamps = [put_at(entry) for entries in lists for entry in entries.copy()]
         if len(stamps) <= size:
             return min(stamps, default=None)
         return nlargest(size, stamps)[-1]

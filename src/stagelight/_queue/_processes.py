@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import queue
+import threading
 import weakref
 from collections import deque
 from multiprocessing import queues
@@ -16,8 +17,11 @@ from time import perf_counter_ns as clock
 from typing import Any
 
 from stagelight import _guard, _names
+from stagelight._aside import step_aside
 from stagelight._buffers import QueueRecord
+from stagelight._carrier import pack, unpack
 from stagelight._journey import Journey, Turn
+from stagelight._known import OBSERVED
 from stagelight._queue._flow import (
     Flow,
     begin_wait_for_event,
@@ -27,12 +31,21 @@ from stagelight._queue._flow import (
 )
 from stagelight._queue._mirror import FifoMirror
 from stagelight._registry import REGISTRY
-from stagelight._turns import carry, fetched, pack, unpack
+from stagelight._turns import carry, fetched
 from stagelight._twin import become_twin
 from stagelight._workers import this_worker
 
 #: ``maxsize`` that multiprocessing puts in for "no bound" is at least this.
 _UNBOUNDED = 2**15 - 1
+
+
+class _Arrived(threading.local):
+    """How many envelopes this thread has opened."""
+
+    number = 0
+
+
+_ARRIVED = _Arrived()
 
 
 class Envelope:
@@ -77,6 +90,7 @@ def open_envelope(  # noqa: PLR0913, PLR0917 - the wire format
         name: Name of the queue.
     """
     try:
+        _ARRIVED.number += 1
         record = _record(pipeline, name)
         wait = max(clock() - enqueued, 0)
         with record.lock:
@@ -102,7 +116,10 @@ def revive(value: tuple[Any, ...], pipeline: str, name: str) -> Any:
     target = function(*arguments)
     target.__setstate__(state)
     try:
-        observe(target, _record(pipeline, name))
+        record = _record(pipeline, name)
+        observe(target, record)
+        record.owner = weakref.ref(target)
+        OBSERVED.add(target, record)
     except Exception as error:  # noqa: BLE001 - never into the pipeline
         _guard.caught("revive", error)
     return target
@@ -181,11 +198,14 @@ def _plain_put(kind: Any) -> Any:
         flow = self.__stagelight__
         sealed = _seal(obj, flow.record)
         try:
+            full = False
             try:
                 outer_put(self, sealed, block=False)
             except queue.Full:
                 if not block:
                     raise
+                full = True
+            if full:  # outside of ``except``: else it were the next one's context
                 flow.now_full()
                 flow.speak()
                 worker = this_worker()
@@ -195,8 +215,10 @@ def _plain_put(kind: Any) -> Any:
                 finally:
                     end_wait_for_room(flow, worker)
             flow.count(_size(self))
-        except queue.Full:
-            flow.refused(_names.QUEUE_FULL)
+        except BaseException as error:
+            if isinstance(error, queue.Full):
+                flow.refused(_names.QUEUE_FULL)
+            step_aside(error)
             raise
         finally:
             if flow.news:
@@ -214,8 +236,10 @@ def _own_put(kind: Any) -> Any:
         try:
             result = outer_put(self, *arguments, **named)
             flow.count(_size(self))
-        except queue.Full:
-            flow.refused(_names.QUEUE_FULL)
+        except BaseException as error:
+            if isinstance(error, queue.Full):
+                flow.refused(_names.QUEUE_FULL)
+            step_aside(error)
             raise
         finally:
             if flow.news:
@@ -234,7 +258,7 @@ def _get_hook(kind: Any) -> Any:
         timeout: float | None = None,
     ) -> Any:
         worker = this_worker()
-        before = worker.pending[-1] if worker.pending else None
+        before = _ARRIVED.number
         if block:
             begin_wait_for_event(worker)
         try:
@@ -242,7 +266,7 @@ def _get_hook(kind: Any) -> Any:
         finally:
             if block:
                 end_wait_for_event(worker)
-        if not worker.pending or worker.pending[-1] is before:
+        if _ARRIVED.number == before:
             _bare(item, self.__stagelight__.record)
         return item
 

@@ -69,11 +69,14 @@ class ObservedSimpleQueue(Generic[T]):
         Raises:
             queue.Empty: None was there in time.
         """
+        empty = False
         try:
             item = self._inner.get(block=False)
         except queue.Empty:
             if not block:
                 raise
+            empty = True
+        if empty:  # outside of ``except``: else it were the next one's context
             worker = this_worker()
             begin_wait_for_event(worker)
             try:

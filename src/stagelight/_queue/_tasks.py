@@ -8,6 +8,7 @@ from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any
 
 from stagelight import _guard, _names
+from stagelight._aside import step_aside
 from stagelight._journey import TASK_TURN, enclosing, leave_task_turn
 from stagelight._queue._flow import Flow, charge_blocked
 from stagelight._queue._mirror import FifoMirror, IdentityMirror, LifoMirror, Mirror
@@ -72,12 +73,13 @@ def _put_nowait_hook(kind: Any) -> Any:
         flow = self.__stagelight__
         try:
             return outer_put_nowait(self, *arguments, **named)
-        except asyncio.QueueFull:
-            flow.refused(_names.QUEUE_FULL)
-            raise
-        except _SHUT_DOWN as error:
-            flow.refused(_names.QUEUE_CLOSED)
-            flow.counted = id(error)
+        except BaseException as error:
+            if isinstance(error, asyncio.QueueFull):
+                flow.refused(_names.QUEUE_FULL)
+            elif isinstance(error, _SHUT_DOWN):
+                flow.refused(_names.QUEUE_CLOSED)
+                flow.counted = id(error)
+            step_aside(error)
             raise
         finally:
             if flow.news or _guard.PENDING:
@@ -100,9 +102,10 @@ def _put_hook(kind: Any) -> Any:
         flow.record.begin_block(key, clock())
         try:
             return await outer_put(self, *arguments, **named)
-        except _SHUT_DOWN as error:
-            if flow.counted != id(error):
+        except BaseException as error:
+            if isinstance(error, _SHUT_DOWN) and flow.counted != id(error):
                 flow.refused(_names.QUEUE_CLOSED)
+            step_aside(error)
             raise
         finally:
             _charge(here, flow.record.end_block(key, clock()))
@@ -121,7 +124,11 @@ def _get_hook(kind: Any) -> Any:
         if not self.empty():
             return await outer_get(self, *arguments, **named)
         start = clock()
-        item = await outer_get(self, *arguments, **named)
+        try:
+            item = await outer_get(self, *arguments, **named)
+        except BaseException as error:
+            step_aside(error)
+            raise
         turn = TASK_TURN.get()
         if turn is not None:
             turn.idle += clock() - start

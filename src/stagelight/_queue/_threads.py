@@ -12,6 +12,9 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from stagelight import _guard, _names
+from stagelight._aside import step_aside
+from stagelight._guard import PENDING
+from stagelight._queue._fast import plain_hooks
 from stagelight._queue._flow import (
     Flow,
     begin_wait_for_event,
@@ -26,6 +29,7 @@ from stagelight._workers import this_worker
 if TYPE_CHECKING:
     from stagelight._buffers import QueueRecord
 
+_PLAIN = (queue.Queue._put, queue.Queue._get, queue.Queue._qsize)  # noqa: SLF001
 _SHUT_DOWN: type[BaseException] = getattr(queue, "ShutDown", queue.Full)
 
 
@@ -47,16 +51,18 @@ def observe(target: queue.Queue[Any], record: QueueRecord) -> None:
 
 
 def _hooks(kind: Any) -> dict[str, Any]:
+    inner = (kind._put, kind._get, kind._qsize)  # noqa: SLF001
     plain = kind.put is queue.Queue.put
-    hooks = {**_inner_hooks(kind), "put": (_plain_put if plain else _own_put)(kind)}
+    hooks = {
+        **(plain_hooks() if inner == _PLAIN else _inner_hooks(*inner)),
+        "put": (_plain_put if plain else _own_put)(kind),
+    }
     if hasattr(kind, "shutdown"):
         hooks["shutdown"] = shutdown_hook(kind)
     return hooks
 
 
-def _inner_hooks(kind: Any) -> dict[str, Any]:
-    inner_put, inner_get, inner_size = kind._put, kind._get, kind._qsize  # noqa: SLF001
-
+def _inner_hooks(inner_put: Any, inner_get: Any, inner_size: Any) -> dict[str, Any]:
     def _put(self: Any, item: Any) -> None:
         inner_put(self, item)
         self.__stagelight__.put(item, inner_size(self))
@@ -84,12 +90,14 @@ def _plain_put(kind: Any) -> Any:
     ) -> None:
         try:
             outer(self, item, block, timeout)
-        except (queue.Full, _SHUT_DOWN) as error:
+        except BaseException as error:
             _refused(self.__stagelight__, error)
+            step_aside(error)
             raise
         finally:
-            if self.__stagelight__.news or _guard.PENDING:
-                self.__stagelight__.speak()
+            flow = self.__stagelight__
+            if flow.news or PENDING:
+                flow.speak()
 
     return put
 
@@ -100,8 +108,9 @@ def _own_put(kind: Any) -> Any:
     def put(self: Any, *arguments: Any, **named: Any) -> Any:
         try:
             return outer(self, *arguments, **named)
-        except (queue.Full, _SHUT_DOWN) as error:
+        except BaseException as error:
             _refused(self.__stagelight__, error)
+            step_aside(error)
             raise
         finally:
             if self.__stagelight__.news or _guard.PENDING:
@@ -111,8 +120,10 @@ def _own_put(kind: Any) -> Any:
 
 
 def _refused(flow: Flow, error: BaseException) -> None:
-    full = isinstance(error, queue.Full)
-    flow.refused(_names.QUEUE_FULL if full else _names.QUEUE_CLOSED)
+    if isinstance(error, queue.Full):
+        flow.refused(_names.QUEUE_FULL)
+    elif isinstance(error, _SHUT_DOWN):
+        flow.refused(_names.QUEUE_CLOSED)
 
 
 def shutdown_hook(kind: Any) -> Any:

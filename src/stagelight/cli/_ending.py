@@ -7,17 +7,18 @@ import contextlib
 import os
 import signal
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from stagelight import _guard
+from stagelight.cli import _stderr, _uncaught
 from stagelight.cli._failures import Failures
-from stagelight.instrumentation import _install
+from stagelight.instrumentation import _children, _install
 
 if TYPE_CHECKING:
+    from stagelight._model import Snapshot
     from stagelight.cli._modules import SetAside
     from stagelight.cli._plan import Plan
-
-_STDERR = 2
 
 
 class Ending:
@@ -37,6 +38,7 @@ class Ending:
     def install(self) -> None:
         """Stand last in line at exit, since the program's own handlers come later."""
         self.failures.install()
+        atexit.register(_uncaught.at_last)
         atexit.register(self.report)
         with contextlib.suppress(ValueError, OSError):  # no main thread, no signals
             from stagelight import _lifecycle
@@ -88,39 +90,43 @@ class Ending:
                 return
             self._reported = True
         try:
-            _install.complain()
-            if self._exporting:
-                from stagelight import _flushing
+            from stagelight import _flushing
+            from stagelight._snapshot import snapshot
 
+            _install.complain()
+            _flushing.end_turns()
+            state = snapshot()  # before the flush, whose time is not the program's
+            if self._exporting:
                 _flushing.shutdown()
             self._aside.bring_back()
-            self._tell()
+            self._tell(state)
         except Exception as error:  # noqa: BLE001 - the program's own exit counts
             _guard.caught("report", error)
 
-    def _tell(self) -> None:
-        from stagelight._snapshot import snapshot
+    def _tell(self, state: Snapshot) -> None:
         from stagelight.cli import _document
 
-        state = snapshot()
+        process = replace(
+            state.process,
+            telemetry_dropped=dict(_guard.LOST),
+            telemetry_errors=dict(_guard.ERRORS),
+        )
+        state = replace(state, process=process)
         failures = self.failures.groups()
         if self._plan.json is not None:
             _document.write(self._plan.json, state, failures)
         if self._plan.explain:
             from stagelight.cli import _explain
 
-            _write(_explain.render().encode("utf-8", "replace"))
+            _stderr.write(_explain.render())
         if self._plan.table:
             from stagelight.cli import _table
 
             text = _table.render(
-                state, failures, terminal=os.isatty(_STDERR), exporting=self._exporting
+                state,
+                failures,
+                terminal=_stderr.is_terminal(),
+                exporting=self._exporting,
+                children=_children.COUNT[0],
             )
-            _write(text.encode("utf-8", "replace"))
-
-
-def _write(data: bytes) -> None:
-    """Write to the real stderr, which the program may have replaced or closed."""
-    with contextlib.suppress(OSError):
-        while data:
-            data = data[os.write(_STDERR, data) :]
+            _stderr.write(text)

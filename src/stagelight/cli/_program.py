@@ -80,7 +80,7 @@ def _run_module(plan: Plan, aside: SetAside) -> None:
     aside.make_room(None if is_safe_path() else folder)
     sys.argv[:] = ["-m", *plan.arguments]
     _count_as_application(plan.program)
-    _decorate()
+    _script.decorate_main()
     runpy._run_module_as_main(plan.program)  # type: ignore[attr-defined]  # noqa: SLF001
 
 
@@ -89,7 +89,7 @@ def _run_folder(plan: Plan, aside: SetAside) -> None:
     sys.path.insert(0, path)
     aside.make_room(path)
     sys.argv[:] = [plan.program, *plan.arguments]
-    _decorate()
+    _script.decorate_main()
     runpy._run_module_as_main("__main__", alter_argv=False)  # type: ignore[attr-defined]  # noqa: SLF001
 
 
@@ -156,19 +156,3 @@ def _count_as_application(module: str) -> None:
         return
     for folder in (spec.submodule_search_locations if spec else None) or ():
         _origin.add_program(folder)
-
-
-def _decorate() -> None:
-    """Let declared functions of the main module be decorated as it is compiled."""
-    inner = runpy._get_module_details  # type: ignore[attr-defined]  # noqa: SLF001
-
-    def details(*args: Any, **kwargs: Any) -> Any:
-        runpy._get_module_details = inner  # type: ignore[attr-defined]  # noqa: SLF001
-        name, spec, code = inner(*args, **kwargs)
-        if _script.is_wanted():
-            source = spec.loader.get_source(name)
-            if source is not None:
-                code = _script.compile_main(source, code.co_filename)
-        return name, spec, code
-
-    runpy._get_module_details = details  # type: ignore[attr-defined]  # noqa: SLF001

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from stagelight import _guard
 from stagelight._errors import ConfigurationError
-from stagelight.cli import _program
+from stagelight.cli import _program, _stderr
 from stagelight.cli._ending import Ending
 from stagelight.cli._modules import SetAside
-from stagelight.instrumentation import _install, _matching
+from stagelight.instrumentation import _children, _install, _matching
 
 if TYPE_CHECKING:
     from stagelight.cli._plan import Plan
@@ -22,12 +22,14 @@ def run(plan: Plan) -> None:
     Args:
         plan: What to run and how.
     """
+    _stderr.take_warnings()
     exporting = _export(plan)
     aside = SetAside()
     Ending(plan, aside, exporting=exporting).install()
     try:
         _matching.name_main(*_program.names(plan))
         _install.install(plan.settings)
+        _children.install(plan.settings, exporting=exporting)
     except Exception as error:  # noqa: BLE001 - the program runs all the same
         _guard.caught("instrument", error)
     _program.run(plan, aside)
@@ -43,6 +45,7 @@ def _export(plan: Plan) -> bool:
             _setup.configure(
                 service_name=settings.pipeline or _program.names(plan)[0],
                 journeys_per_second=settings.journeys_per_second,
+                rescues_per_second=settings.rescues_per_second,
                 json_logs=settings.json_logs,
                 event_id=settings.event_id,
             )

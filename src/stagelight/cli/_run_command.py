@@ -10,14 +10,10 @@ import click
 
 from stagelight import _config
 from stagelight._errors import ConfigurationError
+from stagelight._patterns import parse_pattern
 from stagelight._register import check_name
 from stagelight.cli._plan import Plan
-
-
-class _Refused(click.ClickException):
-    """A setting that cannot be right: an error before the program starts."""
-
-    exit_code = 2
+from stagelight.cli._refused import Refused
 
 
 @click.command(
@@ -69,11 +65,11 @@ def run(  # noqa: PLR0913 - one parameter for each option
     """
     try:
         settings = _config.load()
-        declared = tuple(_config.parse_pattern(text, "--stage") for text in stages)
+        declared = tuple(parse_pattern(text, "--stage") for text in stages)
         if name is not None:
             check_name(name, "pipeline")
     except ConfigurationError as error:
-        raise _Refused(str(error)) from None
+        raise Refused(str(error)) from None
     settings = replace(
         settings,
         stages=(*declared, *settings.stages),
@@ -88,7 +84,7 @@ def _writable(path: Path) -> Path:
     """An absolute path, since the program may change its folder."""
     path = path.absolute()
     if not path.parent.is_dir():
-        raise _Refused(f"--json: there is no folder {str(path.parent)!r}")
+        raise Refused(f"--json: there is no folder {str(path.parent)!r}")
     if not os.access(path.parent, os.W_OK):
-        raise _Refused(f"--json: nothing can be written in {str(path.parent)!r}")
+        raise Refused(f"--json: nothing can be written in {str(path.parent)!r}")
     return path

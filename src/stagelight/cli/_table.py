@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stagelight._registry import REGISTRY
+from stagelight._secrets import redact
 from stagelight.instrumentation._ledger import LEDGER
 
 if TYPE_CHECKING:
@@ -36,7 +37,12 @@ _HOW: Final = (
 
 
 def render(
-    state: Snapshot, failures: list[_failures.Group], *, terminal: bool, exporting: bool
+    state: Snapshot,
+    failures: list[_failures.Group],
+    *,
+    terminal: bool,
+    exporting: bool,
+    children: int = 0,
 ) -> str:
     """The whole report as text.
 
@@ -45,6 +51,7 @@ def render(
         failures: Failed events by stage and error type.
         terminal: Whether it is for a terminal, with its width and colours.
         exporting: Whether telemetry was exported.
+        children: How many processes the program has started.
     """
     out = io.StringIO()
     console = Console(
@@ -62,6 +69,8 @@ def render(
             console.print(_pipeline(pipeline, failures, state.process.uptime))
     else:
         console.print(f"\nstagelight  {_HOW}")
+    if children:
+        console.print(f"children    {_apart(children, exporting=exporting)}")
     console.print(f"telemetry   {_where(state, exporting=exporting)}")
     return out.getvalue()
 
@@ -175,13 +184,21 @@ def _failed(groups: list[_failures.Group]) -> Table:
     table.add_column("the first of them", overflow="fold")
     for group in groups:
         more = group.count - len(group.events)
-        shown = ", ".join(group.events)
+        shown = ", ".join(map(_printable, group.events))
         if group.events and more:
             shown += f" and {more:,} more"
         table.add_row(
             group.stage, group.error_type, f"{group.count:,}", Text(shown or _NOTHING)
         )
     return table
+
+
+def _printable(text: str) -> str:
+    """A text that cannot move a terminal's cursor: it may be a file name, or worse."""
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode("ascii")
+        for one in text
+    )
 
 
 def _seconds(value: float | None) -> str:
@@ -197,9 +214,22 @@ def _seconds(value: float | None) -> str:
     return f"{value / size:#.3g}".rstrip(".") + f" {unit}"
 
 
+def _apart(children: int, *, exporting: bool) -> str:
+    """What is not in the table, and where it is."""
+    were = "process was" if children == 1 else "processes were"
+    where = (
+        "it was exported from there"
+        if exporting
+        else "set OTEL_EXPORTER_OTLP_ENDPOINT to export it from there"
+    )
+    return f"{children:,} {were} started; what ran there is not in this table, {where}"
+
+
 def _where(state: Snapshot, *, exporting: bool) -> str:
     if not exporting:
         return "stayed here; set OTEL_EXPORTER_OTLP_ENDPOINT to export it"
+    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return "went nowhere, for OTEL_SDK_DISABLED is true"
     names = [
         "OTEL_CONFIG_FILE",
         "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -208,11 +238,13 @@ def _where(state: Snapshot, *, exporting: bool) -> str:
     ]
     places = dict.fromkeys(_public(os.environ.get(name, "").strip()) for name in names)
     lost = sum(state.process.telemetry_dropped.values())
-    text = "went to " + ", ".join(place for place in places if place)
+    text = "went to " + (
+        ", ".join(place for place in places if place not in {"", "none"}) or "nowhere"
+    )
     return f"{text}; {lost:,} items were lost on the way" if lost else text
 
 
 def _public(place: str) -> str:
-    """An address without the password that it may carry."""
+    """An address without the secrets that it may carry."""
     scheme, mark, rest = place.partition("://")
-    return f"{scheme}{mark}{rest.rpartition('@')[2]}" if mark else place
+    return redact(f"{scheme}{mark}{rest.rpartition('@')[2]}" if mark else place)

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from stagelight.instrumentation._tracebacks import clean
+
+#: The interrupt that ended the program, if one did.
+_INTERRUPTED: Final[list[BaseException]] = []
+
+
+def at_last() -> None:
+    """Let the interpreter end itself by SIGINT; to be called last of all.
+
+    It does so after a KeyboardInterrupt that left a program's main code. Text that is
+    executed counts as such, and any that is executed later makes it forget.
+    """
+    if _INTERRUPTED:
+        with contextlib.suppress(KeyboardInterrupt):
+            exec("raise KeyboardInterrupt")  # noqa: S102 - as said
 
 
 def end(error: BaseException) -> NoReturn:
@@ -17,7 +32,7 @@ def end(error: BaseException) -> NoReturn:
     clean(error)
     _show(error)
     if type(error) is KeyboardInterrupt:
-        # The interpreter ends itself by SIGINT where this arrives at the top.
+        _INTERRUPTED.append(error)
         sys.excepthook = lambda *_: None
         raise KeyboardInterrupt
     sys.exit(1)

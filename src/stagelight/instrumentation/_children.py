@@ -1,96 +1,139 @@
-"""Spawned children of ``multiprocessing`` are observed as their parent is.
+"""Child processes: how many there are, and that spawned ones observe as well.
 
-A forked child has everything from its parent. A spawned one (or the fork server's) is
-a new Python, which first unpickles what its parent prepared for it: to that we add one
-entry, which unpickles by installing us, before the child imports the main program. A
-child that cannot find stagelight goes on without it.
+A forked child goes on with what its parent installed. A spawned one begins as plain
+Python; it is told by one more entry in what ``multiprocessing`` sends it first, before
+its main module runs.
 """
 
 from __future__ import annotations
 
+import os
 import pickle
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard
-from stagelight.instrumentation import _hooks
-from stagelight.instrumentation._ledger import LEDGER
+from stagelight._register import default_name
+from stagelight.instrumentation import (
+    _hooks,
+    _install,
+    _matching,
+    _origin,
+    _script,
+)
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-_KEY: Final = "stagelight"
-_CODE: Final = """\
+    from stagelight._config import Settings
+
+#: How many children this process has started.
+COUNT: Final = [0]
+_INSTALLED: Final[list[bool]] = []
+#: Text that runs in the child as its message is unpickled, and never fails there.
+_BEGIN: Final = """\
 try:
     from stagelight.instrumentation import _children
+    _children.begin({message!r})
 except Exception:
     pass
-else:
-    _children.boot({settings!r})
 """
-_PATCHED: Final[list[tuple[Any, Any]]] = []
 
 
-class _Boot:
-    """Unpickles to None, by running a text that cannot fail."""
+class _Beginning:
+    """Unpickles to nothing, once the child observes."""
 
-    def __init__(self, text: str) -> None:
-        self._text = text
+    def __init__(self, message: bytes) -> None:
+        self._message = message
 
-    def __reduce__(self) -> tuple[Any, tuple[str]]:
-        """Run the text where it is unpickled."""
-        return exec, (self._text,)
-
-
-def install() -> None:
-    """Prepare children from now on."""
-    _hooks.when_imported("multiprocessing.spawn", _patch)
-    # joblib's processes are spawned by a copy of that.
-    _hooks.when_imported("joblib.externals.loky.backend.spawn", _patch)
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return exec, (_BEGIN.format(message=self._message), {})
 
 
-def uninstall() -> None:
-    """Prepare no child any more."""
-    while _PATCHED:
-        module, original = _PATCHED.pop()
-        module.get_preparation_data = original
-
-
-def _patch(module: ModuleType) -> None:
-    original = module.get_preparation_data
-
-    def get_preparation_data(*args: Any, **kwargs: Any) -> dict[str, Any]:
-        data: dict[str, Any] = original(*args, **kwargs)
-        try:
-            settings = replace(LEDGER.settings, pipeline=LEDGER.pipeline.name)
-            data[_KEY] = _Boot(_CODE.format(settings=pickle.dumps(settings)))
-        except Exception as error:  # noqa: BLE001 - never into the program
-            _guard.caught("child", error)
-        return data
-
-    if all(module is not known for known, _ in _PATCHED):
-        _PATCHED.append((module, original))
-        module.get_preparation_data = get_preparation_data  # type: ignore[attr-defined]
-
-
-def boot(settings: bytes) -> None:
-    """Observe this child as its parent is observed.
+def install(settings: Settings, *, exporting: bool) -> None:
+    """Count children from now on, and let spawned ones observe too.
 
     Args:
-        settings: The parent's, pickled.
+        settings: The user's.
+        exporting: Whether they export: else nobody would see what they observe.
+    """
+    if _INSTALLED:
+        return
+    _INSTALLED.append(True)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_parent=_count, after_in_child=_count_anew)
+
+    def patch(module: ModuleType) -> None:
+        _wrap(module, settings, exporting=exporting)
+
+    _hooks.when_imported("multiprocessing.spawn", patch)
+    # joblib's processes are spawned by a copy of that.
+    _hooks.when_imported("joblib.externals.loky.backend.spawn", patch)
+
+
+def _count() -> None:
+    COUNT[0] += 1
+
+
+def _count_anew() -> None:
+    COUNT[0] = 0
+
+
+def _wrap(module: Any, settings: Settings, *, exporting: bool) -> None:
+    inner = module.get_preparation_data
+
+    def get_preparation_data(name: str, *args: Any, **kwargs: Any) -> Any:
+        data = inner(name, *args, **kwargs)
+        try:
+            if name != "ignore":  # as a fork server calls itself
+                _count()
+            if exporting or settings.json_logs:
+                message = _message(settings, exporting=exporting)
+                data["stagelight"] = _Beginning(message)
+        except Exception as error:  # noqa: BLE001 - never into the program
+            _guard.caught("spawn", error)
+        return data
+
+    module.get_preparation_data = get_preparation_data
+
+
+def _message(settings: Settings, *, exporting: bool) -> bytes:
+    named = replace(settings, pipeline=settings.pipeline or default_name())
+    names = _matching.main_names()[1:]
+    service = settings.pipeline or next(iter(names), None)
+    return pickle.dumps((named, service, names, _origin.programs(), exporting))
+
+
+def begin(message: bytes) -> None:
+    """Observe this spawned child as its parent is observed.
+
+    Args:
+        message: What the parent sent.
     """
     try:
-        from stagelight import _lifecycle, _setup
-        from stagelight.instrumentation import _install
+        settings, service, names, folders, exporting = pickle.loads(message)  # noqa: S301 - ours
+        _matching.name_main(*names)
+        for folder in folders:
+            _origin.add_program(folder)
+        _export(settings, service, exporting=exporting)
+        _install.install(settings, complaining=False)
+        _script.decorate_main()
+        install(settings, exporting=exporting)
+    except Exception as error:  # noqa: BLE001 - the child runs all the same
+        _guard.caught("spawn", error)
 
-        known = pickle.loads(settings)  # noqa: S301 - from our own parent
-        _setup.configure_child(
-            known.pipeline,
-            journeys_per_second=known.journeys_per_second,
-            json_logs=known.json_logs,
-            event_id=known.event_id,
+
+def _export(settings: Settings, service: str | None, *, exporting: bool) -> None:
+    from stagelight import _lifecycle, _logs, _setup
+
+    if exporting:
+        _setup.configure(
+            service_name=service,
+            journeys_per_second=settings.journeys_per_second,
+            rescues_per_second=settings.rescues_per_second,
+            json_logs=settings.json_logs,
+            event_id=settings.event_id,
         )
-        _lifecycle.flush_at_os_exit()
-        _install.install(known)
-    except Exception as error:  # noqa: BLE001 - never into the program
-        _guard.caught("child", error)
+        _lifecycle.flush_before_exit()
+    else:
+        _logs.write_json_lines()

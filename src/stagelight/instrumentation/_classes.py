@@ -12,11 +12,11 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard
+from stagelight._aside import is_ours, step_aside
 from stagelight._automatic import plain
 from stagelight._call import MARK
 from stagelight.instrumentation._dispatch import dispatcher
-from stagelight.instrumentation._origin import is_application, is_ours
-from stagelight.instrumentation._tracebacks import step_aside
+from stagelight.instrumentation._origin import is_application
 
 if TYPE_CHECKING:
     from collections.abc import Callable

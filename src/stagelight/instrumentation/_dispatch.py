@@ -12,12 +12,12 @@ import functools
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard
+from stagelight._aside import step_aside
 from stagelight._automatic import mark, plain
 from stagelight._call import build, compile_wrapper, render
 from stagelight._register import add_stage
 from stagelight._stage import kind_of
 from stagelight.instrumentation._ledger import LEDGER, Entry
-from stagelight.instrumentation._tracebacks import step_aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from stagelight._outcomes import EVENT_KEY
 from stagelight.instrumentation import (
-    _children,
     _classes,
     _executors,
     _hooks,
@@ -26,11 +25,12 @@ if TYPE_CHECKING:
 _INSTALLED: Final[list[bool]] = []
 
 
-def install(settings: Settings) -> None:
+def install(settings: Settings, *, complaining: bool = True) -> None:
     """Observe what the application makes from now on.
 
     Args:
         settings: The user's.
+        complaining: Whether to warn at the end of patterns that matched nothing.
     """
     if _INSTALLED:
         return
@@ -43,8 +43,8 @@ def install(settings: Settings) -> None:
     _targets.install(settings.stages)
     _classes.install()
     _frameworks.install()
-    _children.install()
-    atexit.register(complain)
+    if complaining:
+        atexit.register(complain)
 
 
 def complain() -> None:
@@ -64,4 +64,3 @@ def uninstall() -> None:
     _targets.uninstall()
     _script.uninstall()
     _frameworks.uninstall()
-    _children.uninstall()

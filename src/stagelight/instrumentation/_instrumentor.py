@@ -66,11 +66,12 @@ def _adopt(settings: _config.Settings, kwargs: dict[str, Any]) -> None:
         # Without a distribution's configurator the launcher sets no provider up.
         _setup.configure()
         return
-    rate = settings.journeys_per_second
+    rate, rescues = settings.journeys_per_second, settings.rescues_per_second
     _setup.adopt(
         tracer_provider=kwargs.get("tracer_provider"),
         meter_provider=kwargs.get("meter_provider"),
         journeys_per_second=None if rate == "all" else rate,
+        rescues_per_second=None if rescues == "all" else rescues,
     )
     if settings.json_logs:
         _logs.write_json_lines()

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import wrapt
 
 from stagelight import _guard
+from stagelight._aside import step_aside
 from stagelight.instrumentation._ledger import LEDGER
 from stagelight.instrumentation._origin import asker, maker
-from stagelight.instrumentation._tracebacks import step_aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,9 +11,11 @@ from stagelight import _guard
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from stagelight._config import Pattern
+    from stagelight._patterns import Pattern
 
 _MAIN: Final = "__main__"
+#: The main module's name in a child that multiprocessing has spawned.
+_SPAWNED: Final = "__mp_main__"
 _PATTERNS: Final[list[Pattern]] = []
 _MATCHED: Final[set[Pattern]] = set()
 #: Further names of the main program: its script's stem, or its module's name.
@@ -71,7 +73,7 @@ def find(module: str, qualname: str) -> Pattern | None:
     """
     if not _PATTERNS:
         return None
-    names = main_names() if module == _MAIN else [module]
+    names = main_names() if module in {_MAIN, _SPAWNED} else [module]
     for pattern in _PATTERNS:
         if pattern.matches(qualname) and any(pattern.in_module(one) for one in names):
             _MATCHED.add(pattern)

@@ -8,6 +8,8 @@ import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from stagelight._aside import is_ours
+
 if TYPE_CHECKING:
     from types import FrameType
 
@@ -47,6 +49,11 @@ def add_program(folder: str) -> None:
     if _INSTALLED & set(Path(folder).parts):
         _PROGRAM.append(_folder(folder))
         _KNOWN.clear()
+
+
+def programs() -> tuple[str, ...]:
+    """Folders of installed packages that count as the application."""
+    return tuple(_PROGRAM)
 
 
 def is_application(filename: str) -> bool:
@@ -106,12 +113,3 @@ def _is_between(frame: FrameType, made: object, package: str) -> bool:
         return frame.f_locals.get(code.co_varnames[0]) is made
     module = frame.f_globals.get("__name__", "")
     return isinstance(module, str) and module.partition(".")[0] in {package, "wrapt"}
-
-
-def is_ours(filename: str) -> bool:
-    """Whether a source file is part of stagelight.
-
-    Args:
-        filename: ``co_filename`` of its code.
-    """
-    return filename.startswith(_OWN)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ast
 import builtins
+import linecache
+import runpy
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard
@@ -16,7 +18,7 @@ from stagelight.instrumentation import _matching, _targets
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stagelight._config import Pattern
+    from stagelight._patterns import Pattern
 
 #: The decorator's name; only the compiled main script asks for it.
 _NAME: Final = "__stagelight_declared__"
@@ -40,6 +42,38 @@ def compile_main(source: bytes | str, filename: str) -> Any:
     if _Decorator().decorate(tree):
         setattr(builtins, _NAME, _declare)
     return compile(tree, filename, "exec", dont_inherit=True)
+
+
+def decorate_main() -> None:
+    """Let declared functions of the main module be decorated as ``runpy`` compiles it.
+
+    For one main module only: that of ``-m``, of a folder, or of a spawned child.
+    """
+    if not is_wanted():
+        return
+    names = ("_get_module_details", "_get_code_from_file")
+    details, from_file = (getattr(runpy, name) for name in names)
+
+    def get_module_details(*args: Any, **kwargs: Any) -> Any:
+        setattr(runpy, names[0], details)
+        name, spec, code = details(*args, **kwargs)
+        source = spec.loader.get_source(name)
+        return name, spec, _again(code, source)
+
+    def get_code_from_file(*args: Any) -> Any:
+        setattr(runpy, names[1], from_file)
+        found = from_file(*args)
+        code = found[0] if isinstance(found, tuple) else found
+        code = _again(code, "".join(linecache.getlines(args[-1])))
+        return (code, *found[1:]) if isinstance(found, tuple) else code
+
+    setattr(runpy, names[0], get_module_details)
+    setattr(runpy, names[1], get_code_from_file)
+
+
+def _again(code: Any, source: str | None) -> Any:
+    """The code of a main module, with its declared functions decorated."""
+    return compile_main(source, code.co_filename) if source else code
 
 
 def uninstall() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard, _names
 from stagelight._automatic import mark, plain
-from stagelight._config import Pattern, is_glob
+from stagelight._patterns import Pattern, is_glob
 from stagelight._register import add_stage
 from stagelight._stage import kind_of, observed_twin, stage_of
 from stagelight.instrumentation import _classes, _hooks, _matching

@@ -1,34 +1,13 @@
-"""Tracebacks as they would be without us."""
+"""An uncaught exception as it would be without us, with its causes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stagelight._outcomes import CODE_FILE
-from stagelight.instrumentation._origin import is_ours
+from stagelight._aside import is_hidden, step_aside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
-
-
-def _is_hidden(trace: TracebackType) -> bool:
-    filename = trace.tb_frame.f_code.co_filename
-    return filename == CODE_FILE or is_ours(filename)
-
-
-def step_aside(error: BaseException) -> None:
-    """Drop our frames from the start of a traceback, before a bare ``raise``.
-
-    A bare ``raise`` does not add its frame again (from Python 3.11 on).
-
-    Args:
-        error: The exception that passes through.
-    """
-    trace = error.__traceback__
-    while trace is not None and _is_hidden(trace):
-        trace = trace.tb_next
-    error.__traceback__ = trace
 
 
 def clean(error: BaseException) -> None:
@@ -41,7 +20,7 @@ def clean(error: BaseException) -> None:
         step_aside(one)
         trace = one.__traceback__
         while trace is not None:
-            while trace.tb_next is not None and _is_hidden(trace.tb_next):
+            while trace.tb_next is not None and is_hidden(trace.tb_next):
                 trace.tb_next = trace.tb_next.tb_next
             trace = trace.tb_next
 

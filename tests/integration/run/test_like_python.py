@@ -90,6 +90,51 @@ SCRIPTS = {
         import sys, threading
         threading.Thread(target=sys.exit, args=(3,)).start()
     """,
+    "tracebacks of queues and pools": """
+        import asyncio, multiprocessing, queue, time, traceback
+        from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+        def boom(x):
+            raise KeyError(x)
+        def show(work):
+            try:
+                work()
+            except BaseException as error:
+                traceback.print_exc()
+                print(type(error), type(error.__cause__), type(error.__context__))
+        async def full():
+            q = asyncio.Queue(1)
+            q.put_nowait(1)
+            q.put_nowait(2)
+        async def cancelled():
+            q = asyncio.Queue(1)
+            await q.put(1)
+            try:
+                await asyncio.wait_for(q.put(2), 0.01)
+            except asyncio.TimeoutError:
+                traceback.print_exc()
+            await q.get()
+            await asyncio.wait_for(q.get(), 0.01)
+        if __name__ == "__main__":
+            for kind in (ThreadPoolExecutor, ProcessPoolExecutor):
+                with kind(1) as pool:
+                    future = pool.submit(boom, 1)
+                    while not future.done():
+                        time.sleep(0.01)
+                    show(future.result)
+                show(lambda: pool.submit(boom))
+            show(lambda: asyncio.run(full()))
+            show(lambda: asyncio.run(cancelled()))
+            q = queue.Queue(1)
+            q.put(1)
+            show(lambda: q.put_nowait(2))
+            show(lambda: q.put(2, timeout=0.01))
+            show(lambda: q.put(2, timeout=-1))
+            m = multiprocessing.Queue(1)
+            m.put(1)
+            show(lambda: m.put(2, timeout=0.01))
+            m.get()
+            m.close()
+    """,
     "hard exit": "import os; print('x', flush=True); os._exit(5)",
     "excepthook": """
         import sys
@@ -211,6 +256,25 @@ SCRIPTS = {
         warnings.warn("mine")
         warnings.warn("old", DeprecationWarning)
         print(warnings.filters)
+    """,
+    "callers of a stage": """
+        import logging, sys, warnings
+        logging.basicConfig(format="%(filename)s %(lineno)d", stream=sys.stdout)
+        class Stage:
+            def process(self, event):
+                warnings.warn("careful", stacklevel=2)
+                warnings.warn("old", DeprecationWarning, stacklevel=2)
+                logging.warning("here", stacklevel=2)
+        class Generating:
+            def process(self, event):
+                warnings.warn("lazily", stacklevel=2)
+                yield event
+        def work():
+            Stage().process(1)
+            list(Generating().process(1))
+        work()
+        work()
+        Stage().process(1)
     """,
     "flags": """
         import signal, sys
@@ -414,7 +478,7 @@ def test_signal(tmp_path: Path, number: signal.Signals, where: str) -> None:
     waiting = {
         "sleep": "time.sleep(60)",
         "thread": "threading.Event().wait(60)",
-        "handled": "signal.signal(signal.SIGTERM, lambda *_: sys.exit(9)); ready(); "
+        "handled": "signal.signal(signal.SIGTERM, lambda *_: sys.exit(9)); ready()\n"
         "time.sleep(60)",
     }[where]
     script = tmp_path / "program.py"
@@ -423,14 +487,19 @@ def test_signal(tmp_path: Path, number: signal.Signals, where: str) -> None:
         "def ready():\n    print('ready', flush=True)\n"
         f"{'' if where == 'handled' else 'ready()'}\n{waiting}\n"
     )
-    outcomes = []
-    for prefix in ((), RUN):
-        with start_program(script, prefix=prefix, cwd=tmp_path) as program:
-            program.wait_for_line("ready")
-            program.signal(number)
-            outcomes.append(program.finish(20))
-    assert outcomes[0].returncode in {-number, 9}
-    assert outcomes[1] == outcomes[0]
+    command = str(Path(sys.executable).with_name("stagelight"))
+    for target in ((script,), (Path("-m"), "program")):
+        outcomes = []
+        for prefix in ((), RUN, (command, *RUN[2:])):
+            with start_program(*target, prefix=prefix, cwd=tmp_path) as program:
+                program.wait_for_line("ready")
+                program.signal(number)
+                ended = program.finish(20)
+            # The line in between is where the signal arrived.
+            *_, last = (ended.stderr or "-").splitlines()
+            outcomes.append((ended.returncode, ended.stdout, ended.stderr[:9], last))
+        assert outcomes[0][0] in {-number, 9}
+        assert outcomes[1:] == outcomes[:1] * 2
 
 
 def test_interpreter_options(tmp_path: Path) -> None:

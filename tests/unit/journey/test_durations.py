@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import stagelight
+from stagelight import _workers
 
 
 class Event:
@@ -259,3 +260,24 @@ def test_an_explicit_journey_that_fails(pipeline):
         with pipeline.journey("x"):
             stage("x")
     assert _ended(pipeline) == {"failure": 1}
+
+
+def test_ended_threads_leave_no_worker(pipeline):
+    """A thread that fetched an event and called a stage is folded when it ends."""
+    items = pipeline.queue(queue.Queue(), "items")
+
+    @pipeline.stage
+    def work(event):
+        return event
+
+    def consume():
+        work(items.get())
+
+    before = len(_workers.WORKERS)
+    for number in range(20):
+        items.put([number])
+        thread = threading.Thread(target=consume)
+        thread.start()
+        thread.join()
+    assert len(_workers.WORKERS) == before
+    assert pipeline.stats()["journeys"]["count"] == 20

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import gc
 import multiprocessing
 import pickle
@@ -51,6 +52,20 @@ def test_events_arrive_as_they_are(pipeline, method):
     assert (seen["enqueued"], seen["dequeued"], seen["capacity"]) == (7, 0, 5)
     back = _stats(pipeline, "out")
     assert (back["dequeued"], back["capacity"], back["wait"]["count"]) == (6, None, 6)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_child_may_observe_it_again(pipeline, method):
+    """A child that is given an observed queue may ask for it in the same words."""
+    context = multiprocessing.get_context(method)
+    inbox = pipeline.queue(context.Queue(), "in")
+    outbox = context.Queue()
+    child = context.Process(target=children.observe_again, args=(inbox, outbox))
+    child.start()
+    inbox.put("event")
+    assert outbox.get(timeout=20) == [True, "event", 1]
+    child.join(20)
+    assert child.exitcode == 0
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -240,3 +255,15 @@ def test_many_producers(pipeline, method):
         n: list(range(100)) for n in range(4)
     }
     assert _stats(pipeline)["enqueued"] == 401
+
+
+def test_an_event_fetched_on_an_event_loop_is_counted_once(pipeline):
+    """There the fetched event is the task's, and the thread has none pending."""
+    q = pipeline.queue(multiprocessing.Queue(), "in")
+
+    async def fetch():
+        q.put("event")
+        return q.get(timeout=20)
+
+    assert asyncio.run(fetch()) == "event"
+    assert _stats(pipeline)["dequeued"] == 1

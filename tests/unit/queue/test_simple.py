@@ -123,3 +123,11 @@ def test_counts_under_concurrency(pipeline):
     seen = _stats(pipeline)
     assert (seen["enqueued"], seen["dequeued"], seen["wait"]["count"]) == (8008,) * 3
     assert q._flow.mirror._entries == {}
+
+
+def test_empty_has_no_context(pipeline):
+    """That it was empty before we waited is nothing that the program caused."""
+    q = pipeline.queue(queue.SimpleQueue(), "in")
+    with pytest.raises(queue.Empty) as caught:
+        q.get(timeout=0.001)
+    assert caught.value.__context__ is None

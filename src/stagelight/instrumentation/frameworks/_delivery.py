@@ -15,6 +15,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from stagelight import _guard
+from stagelight._carrier import pack, unpack
 from stagelight._journey import (
     TASK_TURN,
     Journey,
@@ -27,7 +28,7 @@ from stagelight._journey import (
     open_journey,
 )
 from stagelight._tracer import TRACER
-from stagelight._turns import carry, fetched, pack, unpack
+from stagelight._turns import carry, fetched
 from stagelight._workers import this_worker
 from stagelight.instrumentation._ledger import LEDGER
 

@@ -11,10 +11,10 @@ import wrapt
 from opentelemetry import context as otel_context
 
 from stagelight import _guard
+from stagelight._aside import step_aside
 from stagelight._journey import enclosing
 from stagelight._outcomes import CODE_FILE
 from stagelight._workers import this_worker
-from stagelight.instrumentation._tracebacks import step_aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 import wrapt
 
 from stagelight import _guard
-from stagelight._distribution import NANOSECONDS
+from stagelight._aside import step_aside
+from stagelight._carrier import pack
+from stagelight._cells import NANOSECONDS
 from stagelight._journey import open_journey
 from stagelight._tracer import TRACER
-from stagelight._turns import carry, pack
+from stagelight._turns import carry
 from stagelight._workers import this_worker
 from stagelight.instrumentation._ledger import LEDGER
-from stagelight.instrumentation._tracebacks import step_aside
 from stagelight.instrumentation.frameworks._brokers import broker_queue
 from stagelight.instrumentation.frameworks._calls import Call
 from stagelight.instrumentation.frameworks._delivery import KEY, continued, part, root

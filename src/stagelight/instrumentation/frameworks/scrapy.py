@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 import wrapt
 
 from stagelight import _guard, _names
+from stagelight._aside import step_aside
 from stagelight._journey import FAN_OUT, Journey, open_journey
 from stagelight._tracer import TRACER
-from stagelight.instrumentation._tracebacks import step_aside
 from stagelight.instrumentation.frameworks._attempts import given_up, retrying
 from stagelight.instrumentation.frameworks._brokers import broker_queue
 from stagelight.instrumentation.frameworks._calls import Call

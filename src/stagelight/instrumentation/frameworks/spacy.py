@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 import wrapt
 
 from stagelight import _guard, _names
+from stagelight._aside import step_aside
 from stagelight._spans import begin_span
 from stagelight._tracer import TRACER
-from stagelight.instrumentation._tracebacks import step_aside
 from stagelight.instrumentation.frameworks._calls import Call
 from stagelight.instrumentation.frameworks._delivery import root
 from stagelight.instrumentation.frameworks._lazy import Lazy

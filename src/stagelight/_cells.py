@@ -1,0 +1,92 @@
+"""The fine cells that latencies are counted in, and how readers' buckets follow.
+
+The cell edges are the union of our explicit bucket bounds and of base-2 exponential
+bounds (scale 2: four per octave), so explicit buckets and exponential histograms are
+both *exact* sums of cells, and quantiles are good to about a tenth.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Final
+
+from stagelight import _names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NANOSECONDS: Final = 1_000_000_000
+SCALE: Final = 2
+_PER_OCTAVE: Final = 1 << SCALE
+#: Exponential bounds run from 2**-24 s (60 ns) to 2**12 s (68 minutes).
+_FIRST_INDEX: Final = -24 * _PER_OCTAVE
+_LAST_INDEX: Final = 12 * _PER_OCTAVE
+
+
+def _exponential_bound(index: int) -> int:
+    seconds: float = 2.0 ** (index / _PER_OCTAVE)
+    return math.floor(seconds * NANOSECONDS)
+
+
+def _explicit_bound(seconds: float) -> int:
+    return round(seconds * NANOSECONDS)
+
+
+#: Upper edges of the cells in nanoseconds; one more cell lies above the last.
+BOUNDS: Final = sorted(
+    {_explicit_bound(seconds) for seconds in _names.PIPELINE_BUCKETS}
+    | {_exponential_bound(index) for index in range(_FIRST_INDEX, _LAST_INDEX + 1)}
+)
+
+
+@lru_cache(maxsize=8)
+def _edges(bounds: tuple[float, ...]) -> list[int]:
+    return [BOUNDS.index(_explicit_bound(seconds)) for seconds in bounds]
+
+
+def explicit_counts(
+    cells: Mapping[int, int], bounds: tuple[float, ...] = _names.DURATION_BUCKETS
+) -> list[int]:
+    """Bucket counts for explicit bounds, one more than there are bounds.
+
+    Args:
+        cells: The cells of a distribution.
+        bounds: Upper bounds in seconds, each one of ours.
+    """
+    edges = _edges(bounds)
+    counts = [0] * (len(edges) + 1)
+    for cell, number in cells.items():
+        counts[bisect_left(edges, cell)] += number
+    return counts
+
+
+_EXPONENTIAL: Final = [
+    _exponential_bound(index) for index in range(_FIRST_INDEX, _LAST_INDEX + 1)
+]
+
+
+@cache
+def _exponential_index(cell: int) -> int:
+    bound = BOUNDS[min(cell, len(BOUNDS) - 1)]
+    return bisect_left(_EXPONENTIAL, bound) + _FIRST_INDEX - 1
+
+
+def exponential_counts(cells: Mapping[int, int]) -> tuple[int, int, list[int]]:
+    """Zero count, offset and bucket counts of a base-2 exponential histogram.
+
+    Samples up to 60 ns count as zero, those above 68 minutes into the last bucket.
+
+    Args:
+        cells: The cells of a distribution.
+    """
+    filled = {cell: number for cell, number in cells.items() if cell}
+    zero = cells.get(0, 0)
+    if not filled:
+        return zero, 0, []
+    offset = _exponential_index(min(filled))
+    counts = [0] * (_exponential_index(max(filled)) - offset + 1)
+    for cell, number in filled.items():
+        counts[_exponential_index(cell) - offset] += number
+    return zero, offset, counts

@@ -1,0 +1,107 @@
+"""Child processes of an unmodified program, whichever way they are started."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from harness import OtlpReceiver, run_program
+
+RUN = ("-m", "stagelight", "run")
+
+PROGRAM = """
+import multiprocessing, sys
+
+class Square:
+    def process(self, number):
+        if number == 7:
+            raise ValueError(number)
+        return number * number
+
+def double(number):
+    return number * 2
+
+def work(numbers, squares):
+    stage = Square()
+    while (number := numbers.get()) is not None:
+        try:
+            squares.put(stage.process(double(number) // 2))
+        except ValueError:
+            squares.put(None)
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
+    numbers, squares = context.Queue(), context.Queue()
+    children = [context.Process(target=work, args=(numbers, squares)) for _ in range(2)]
+    for child in children:
+        child.start()
+    for number in range(20):
+        numbers.put(number)
+    for child in children:
+        numbers.put(None)
+    print(sum(squares.get() or 0 for _ in range(20)))
+    for child in children:
+        child.join()
+    print([child.exitcode for child in children])
+"""
+METHODS = ("fork", "spawn", "forkserver")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_children_export_what_they_observe(method: str) -> None:
+    """Stages that run in children only arrive whole, under the parent's names."""
+    with OtlpReceiver() as receiver:
+        done = run_program(
+            PROGRAM,
+            method,
+            prefix=(*RUN, "--no-table", "--stage", "program:double"),
+            env=receiver.environment("http/protobuf"),
+        )
+        counts: Counter[tuple[str, str]] = Counter()
+        for point in receiver.last("stagelight.stage.consumed.events"):
+            stage, outcome = (
+                point.attributes[f"stagelight.{key}"]
+                for key in ("stage.name", "outcome")
+            )
+            counts[stage, outcome] += point.value
+        spans = receiver.spans()
+        failed = [log.attributes["stagelight.stage.name"] for log in receiver.logs()]
+    assert (done.returncode, done.stdout) == (0, "2421\n[0, 0]\n")
+    assert done.stderr == ""
+    assert +counts == {
+        ("Square", "success"): 19,
+        ("Square", "failure"): 1,
+        ("double", "success"): 20,
+    }
+    assert Counter(span.name for span in spans) == {
+        "ingest program": 20,
+        "process double": 20,
+        "process Square": 20,
+    }
+    assert {span.resource["service.name"] for span in spans} == {"program"}
+    assert failed == ["Square"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_table_says_what_it_cannot_show(method: str) -> None:
+    """Without a collector, a line tells where the children's stages went."""
+    done = run_program(PROGRAM, method, prefix=RUN)
+    assert (done.returncode, done.stdout) == (0, "2421\n[0, 0]\n")
+    assert (
+        "children 2 processes were started; what ran there is not in this table, set "
+        "OTEL_EXPORTER_OTLP_ENDPOINT to export it from there telemetry"
+    ) in " ".join(done.stderr.split())
+
+
+def test_a_spawned_child_writes_json_lines_too() -> None:
+    """Failed events of a spawned child are written like those of a forked one."""
+    texts = {
+        method: run_program(
+            PROGRAM, method, prefix=(*RUN, "--no-table", "--json-logs")
+        ).stderr
+        for method in ("fork", "spawn")
+    }
+    for text in texts.values():
+        (line,) = text.splitlines()
+        assert '"stagelight.stage.name": "Square"' in line
