@@ -151,7 +151,7 @@ def test_tasks(
     # Ten were put in; then two attempts, a pipeline and what was scheduled again.
     assert finished(receiver, "stagelight.queue.enqueued.events") == {"shop": 14}
     found = Counter(
-        json.dumps({name: n for name, n in one.items() if "ingest" not in name})
+        json.dumps({name: n for name, n in sorted(one.items()) if "ingest" not in name})
         for one in traces(receiver.spans()).values()
     )
     assert found == {
