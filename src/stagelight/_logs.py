@@ -36,6 +36,8 @@ _LOGS: Final = "logs"
 _SEVERITY: Final = {
     _names.EXCEPTION_EVENT: SeverityNumber.ERROR,
     _names.DROPPED_EVENT: SeverityNumber.ERROR,
+    _names.RETRY_EVENT: SeverityNumber.WARN,
+    _names.GIVEN_UP_EVENT: SeverityNumber.WARN,
     _names.QUEUE_FULL_EVENT: SeverityNumber.WARN,
     _names.QUEUE_RECOVERED_EVENT: SeverityNumber.INFO,
 }

@@ -12,6 +12,7 @@ from opentelemetry import trace
 from stagelight import _names
 from stagelight._cells import NANOSECONDS
 from stagelight._distribution import NEVER
+from stagelight._shapes import shaped
 from stagelight._slots import TRACING
 from stagelight._version import __version__
 from stagelight._workers import ON_SLOT, set_alert
@@ -129,8 +130,10 @@ class Tracer:
         )
         self.on = real and self.enabled
         if self.on:
-            self.tracer = provider.get_tracer(
-                _names.SCOPE, __version__, schema_url=_names.SCHEMA_URL
+            self.tracer = shaped(
+                provider.get_tracer(
+                    _names.SCOPE, __version__, schema_url=_names.SCHEMA_URL
+                )
             )
             self.sdk_decides = bool(os.environ.get("OTEL_TRACES_SAMPLER"))
             self.due = 0

@@ -24,6 +24,7 @@ LAYERS = [
             "_errors",
             "_model",
             "_patterns",
+            "_declared",
             "_config",
             "_secrets",
             "_vendors",
@@ -40,6 +41,7 @@ LAYERS = [
             "_cells",
             "_distribution",
             "_totals",
+            "_shapes",
             "_slots",
             "_workers",
             "_records",
@@ -106,6 +108,7 @@ LAYERS = [
     # L4 operate
     (4, "_doctor"),
     (4, "instrumentation"),
+    (4, "dask"),
     # L5 use
     (5, "cli"),
     (5, "__main__"),
