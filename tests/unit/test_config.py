@@ -163,7 +163,7 @@ FLAG = "true or false"
         ("event_id = ['a']", "['a']", PATH),
         ("queues = 'jobs'", "'jobs'", f"a list of texts, each {GLOB}"),
         ("queues = ['!']", "'!'", GLOB),
-        ("stages = [1]", "[1]", "a list of texts, each a pattern module:function"),
+        ("stages = [1]", "1", "a pattern module:function"),
     ],
 )
 def test_a_value_that_cannot_be_right(file, tmp_path, line, shown, accepted):
