@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any, Final
 
-from stagelight import _cpu, _logs, _metrics
+from stagelight import _cpu, _guard, _logs, _metrics, _sinks
 from stagelight._errors import ConfigurationError, StagelightError
 from stagelight._pipeline import Pipeline, journey
 from stagelight._pool import ON_CHILD
@@ -66,10 +66,28 @@ def __dir__() -> list[str]:
 def _configure_child() -> None:
     from stagelight._setup import configure_child
 
+    _sinks.CONFIGURED.clear()  # the address to serve at is the parent's
     configure_child()
+
+
+def _serve_if_asked() -> None:
+    """Serve the page where the settings say an address; its absence stops nobody."""
+    from stagelight._config import load
+
+    address = load().listen
+    if address is None or address == "off":
+        return
+    from stagelight.server import serve
+
+    _sinks.CONFIGURED.clear()
+    try:
+        serve(address)
+    except (ConfigurationError, OSError) as error:
+        _guard.LOG.warning("stagelight serves no page: %s", error)
 
 
 _cpu.register()
 _metrics.register()
 _logs.register()
 ON_CHILD.append(_configure_child)
+_sinks.CONFIGURED.append(_serve_if_asked)

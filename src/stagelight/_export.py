@@ -1,231 +1,17 @@
-"""What happens to telemetry on its way out: losses counted, one warning, fork-safe."""
+"""What happens to telemetry on its way out: every exporter watched, and its end."""
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import logging
-import os
-import threading
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
-from stagelight import _guard
-from stagelight._backlog import (
-    BACKLOGS,
-    LOGS,
-    LOST_LOCK,
-    METRICS,
-    NOT_FULL,
-    TRACES,
-    counting,
-    lose,
-)
-from stagelight._guard import LOST
-from stagelight._renewal import renewed
+from stagelight._backlog import BACKLOGS, LOGS, METRICS, NOT_FULL, TRACES, counting
+from stagelight._watched import CLOSING, WATCHED, Watched
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
-#: Set while the process ends and time is up: nothing is sent any more.
-CLOSING: Final = threading.Event()
-#: Every exporter that is watched.
-_WATCHED: Final[list[Watched]] = []
-#: What the exporters of one address share: which signals fail, and whether it was said.
-_STATES: Final[dict[str, _State]] = {}
-
-
-class _State:
-    """Whether one address takes what is sent there."""
-
-    def __init__(self) -> None:
-        self.failing: set[str] = set()
-        self.told = False
-
-
-class _Running(threading.local):
-    """The watched exporter that runs in this thread, whose log lines are ours."""
-
-    watched: Watched | None = None
-
-
-_RUNNING: Final = _Running()
-#: Logs each request, where debugging is on.
-_CLIENT: Final = "urllib3.connectionpool"
-
-
-class Watched:
-    """An exporter that counts what it loses, and says once that it does.
-
-    Everything else is the inner exporter's. A forked child gets a copy with a
-    connection of its own, for a connection cannot be shared by two processes.
-
-    Args:
-        inner: An OTLP exporter, or any other one.
-        signal: What it exports.
-    """
-
-    def __init__(self, inner: Any, signal: str) -> None:
-        self._inner = inner
-        self.signal = signal
-        self._pid = os.getpid()
-        self._parents: list[Any] = []
-        #: Set while the endpoint does not answer as it should.
-        self.struggling = False
-        self.reason = ""
-        self._address = str(getattr(inner, "_endpoint", "its endpoint"))
-        place = urlsplit(self._address).netloc or self._address
-        self._state = _STATES.setdefault(place, _State())
-        self._sending = 0
-        self._loggers = [logging.getLogger(name) for name in _logger_names(inner)]
-        for logger in (logging.getLogger(_CLIENT), *self._loggers):
-            # First, for the exporter's own filter hides what looks like a repetition.
-            if _QUIET not in logger.filters:
-                logger.filters.insert(0, _QUIET)
-        _WATCHED.append(self)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def export(self, batch: Any, *args: Any, **kwargs: Any) -> Any:
-        """Export one batch.
-
-        Args:
-            batch: Spans, log records, or one ``MetricsData``.
-            args: As the inner exporter takes them.
-            kwargs: As the inner exporter takes them.
-        """
-        if CLOSING.is_set():
-            if self.signal != METRICS:  # the last flush had them all
-                lose(self.signal, _number(batch))
-            return None
-        for logger in self._loggers:
-            logger.disabled = False  # as dictConfig leaves it: it tells us of trouble
-        before, _RUNNING.watched = _RUNNING.watched, self
-        self._sending = _number(batch)
-        self.reason = ""
-        try:
-            if self._pid != os.getpid():
-                self._renew()
-            result = self._inner.export(batch, *args, **kwargs)
-        except Exception as error:  # noqa: BLE001 - 1.39 raises where 1.45 returns
-            self.reason = f"{type(error).__name__}: {error}"
-            self._fail()
-            return None
-        finally:
-            _RUNNING.watched = before
-        if getattr(result, "name", "SUCCESS") == "SUCCESS":
-            self._succeed()
-        else:
-            self._fail()
-        return result
-
-    def give_up(self) -> None:
-        """Count what is being sent as lost: it may never come back."""
-        with LOST_LOCK:
-            number, self._sending = self._sending, 0
-        if number:
-            lose(self.signal, number)
-
-    def abort(self) -> None:
-        """Give up a running export that waits to try again."""
-        before, _RUNNING.watched = _RUNNING.watched, self
-        try:
-            self._inner.shutdown()
-        except Exception as error:  # noqa: BLE001 - an exporter's trouble at the end
-            _guard.caught("shutdown", error)
-        finally:
-            _RUNNING.watched = before
-
-    def shutdown(self, *args: Any, **kwargs: Any) -> Any:
-        """Shut the inner exporter down, unless it is."""
-        before, _RUNNING.watched = _RUNNING.watched, self
-        try:
-            return self._inner.shutdown(*args, **kwargs)
-        finally:
-            _RUNNING.watched = before
-
-    def _fail(self) -> None:
-        self.struggling = True
-        self.give_up()
-        if not CLOSING.is_set():
-            self.tell()
-
-    def tell(self) -> None:
-        """Say that this address does not take what is sent there, once."""
-        state = self._state
-        with LOST_LOCK:
-            if state.told or self.signal in state.failing:
-                state.failing.add(self.signal)
-                return
-            state.failing.add(self.signal)
-            state.told = True
-        _guard.warn(
-            "stagelight cannot export %s to %s (%s). The program goes on; what is lost "
-            "is counted in stagelight.telemetry.dropped. Start a collector there, or "
-            "set OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_PROTOCOL "
-            "(http/protobuf on port 4318, grpc on 4317).",
-            self.signal,
-            self._address,
-            self.reason or "no answer in time",
-        )
-
-    def _succeed(self) -> None:
-        self._sending = 0
-        self.struggling = False
-        state = self._state
-        full = [queue for queue in BACKLOGS if queue.signal == self.signal]
-        if self.signal in state.failing:
-            with LOST_LOCK:
-                state.failing.discard(self.signal)
-                told, state.told = state.told, False
-            for queue in full:
-                queue.told = queue.dropped
-            if told:
-                _guard.warn(
-                    "stagelight exports %s again; lost meanwhile: %s",
-                    self.signal,
-                    ", ".join(f"{number} {name}" for name, number in LOST.items()),
-                )
-        for queue in full:
-            queue.tell()
-
-    def _renew(self) -> None:
-        # The parent's exporter is kept: closing it could close its connection.
-        self._parents.append(self._inner)
-        self._pid = os.getpid()
-        if type(self._inner).__module__.startswith("opentelemetry.exporter.otlp."):
-            self._inner = renewed(self._inner)
-
-
-def _number(batch: Any) -> int:
-    """Items of a batch; cumulative metrics are sent again with the next collection."""
-    return len(batch) if isinstance(batch, Sequence) else 1
-
-
-class _Quiet(logging.Filter):
-    """Keeps an exporter's own log lines out of the program's log.
-
-    What goes wrong ours says once, with the reason.
-    """
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        watched = _RUNNING.watched
-        if watched is None:
-            return True
-        if record.levelno >= logging.WARNING and record.name != _CLIENT:
-            watched.struggling = True
-            # The first one says why; later ones, that it was tried again in vain.
-            watched.reason = watched.reason or record.getMessage()
-        return False
-
-
-_QUIET: Final = _Quiet()
-
-
-def _logger_names(inner: Any) -> Iterator[str]:
-    for base in type(inner).__mro__:
-        if base.__module__.startswith("opentelemetry.exporter."):
-            yield base.__module__
+    from collections.abc import Collection
 
 
 def watch(tracer_provider: Any, meter_provider: Any, logger_provider: Any) -> None:
@@ -251,6 +37,10 @@ def watch(tracer_provider: Any, meter_provider: Any, logger_provider: Any) -> No
         if exporter is not None:
             reader._exporter = Watched(exporter, METRICS)  # noqa: SLF001
     logging.getLogger("opentelemetry.sdk._shared_internal").addFilter(NOT_FULL)
+    # What HTTP imports at its first request: a child that is forked meanwhile would
+    # wait for that import's lock forever.
+    with contextlib.suppress(ImportError):
+        importlib.import_module("netrc")
 
 
 def _watch_batch(processor: Any, signal: str) -> None:
@@ -272,7 +62,14 @@ def struggling(signal: str) -> bool:
     Args:
         signal: ``traces``, ``metrics`` or ``logs``.
     """
-    return any(one.struggling for one in _WATCHED if one.signal == signal)
+    return any(one.struggling for one in WATCHED if one.signal == signal)
+
+
+def hurry() -> None:
+    """Let exports that wait to try again do it now."""
+    for watched in WATCHED:
+        if watched.struggling:
+            watched.hurry()
 
 
 def close(late: Collection[str]) -> None:
@@ -281,11 +78,11 @@ def close(late: Collection[str]) -> None:
     Args:
         late: Signals that could not be flushed in time.
     """
-    for watched in _WATCHED:
+    for watched in WATCHED:
         if watched.signal in late:
             watched.tell()
     CLOSING.set()
-    for watched in _WATCHED:
+    for watched in WATCHED:
         if watched.signal in late:
             watched.give_up()
         watched.abort()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from stagelight import _export, _guard, _lifecycle
 from stagelight._journey import end_turn
 from stagelight._providers import PROVIDERS
+from stagelight._watched import CLOSING
 from stagelight._workers import WORKERS
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def force_flush(timeout: float = _PATIENCE) -> bool:
         Whether everything was handed over in time.
     """
     end_turns()
+    _export.hurry()
     late = _side_by_side("force_flush", timeout)
     return not late
 
@@ -101,6 +103,7 @@ def flush_now(timeout: float | None = None) -> None:
     if PROVIDERS.closed:
         return
     end_turns()
+    _export.hurry()
     late = _side_by_side("force_flush", timeout or _PATIENCE, give_up=True)
     if late and PROVIDERS.made:
         _export.close(late)
@@ -127,7 +130,7 @@ def shutdown(timeout: float = _PATIENCE) -> None:
     PROVIDERS.closed = True
     if not PROVIDERS.made:
         return
-    if not _export.CLOSING.is_set():
+    if not CLOSING.is_set():
         _export.close(())
     left = max(deadline - time.monotonic(), _NO_PATIENCE)
     _side_by_side("shutdown", left, give_up=True)

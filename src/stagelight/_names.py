@@ -38,12 +38,18 @@ ATTEMPT: Final = "stagelight.attempt"
 QUEUE_WAIT: Final = "stagelight.queue.wait.duration"
 BLOCKED: Final = "stagelight.blocked.duration"
 BATCH_SIZE: Final = "stagelight.batch.size"
+RETRY_COUNT: Final = "stagelight.retry.count"
+RETRY_WAIT: Final = "stagelight.retry.wait.duration"
+RETRY_GIVEN_UP: Final = "stagelight.retry.given_up"
+RETRY_BY: Final = "stagelight.retry.library"
 RESCUED: Final = "stagelight.rescued"
 FUNCTION: Final = "code.function.name"
 THREAD_NAME: Final = "thread.name"
 
 EXCEPTION_EVENT: Final = "stagelight.stage.process.exception"
 DROPPED_EVENT: Final = "stagelight.event.dropped"
+RETRY_EVENT: Final = "stagelight.stage.retry"
+GIVEN_UP_EVENT: Final = "stagelight.stage.retry.given_up"
 QUEUE_FULL_EVENT: Final = "stagelight.queue.full"
 QUEUE_RECOVERED_EVENT: Final = "stagelight.queue.recovered"
 STATE_EVENT: Final = "stagelight.stage.state_changed"
@@ -248,14 +254,21 @@ FLOW_LINK: Final = Metric(
     UP_DOWN,
     "1",
     (PIPELINE, LINK_FROM, LINK_TO),
-    "1 for each way that events were seen to go between stages, queues and pools",
+    "Ways that events were seen to go between stages, queues and pools",
 )
 STAGE_STATUS: Final = Metric(
     "stagelight.stage.status",
     UP_DOWN,
     "1",
     (*_S, STATE),
-    "1 for the stage's state of health, 0 for every other; only while it is watched",
+    "Health of the stage: 1 for its state, 0 for every other; while it is watched",
+)
+MEMORY: Final = Metric(
+    "process.memory.usage",  # the semantic conventions' own
+    UP_DOWN,
+    "By",
+    (),
+    "Resident memory of the process",
 )
 TELEMETRY_DROPPED: Final = Metric(
     "stagelight.telemetry.dropped",
@@ -272,31 +285,15 @@ TELEMETRY_ERRORS: Final = Metric(
     "Errors inside stagelight itself, which the pipeline never sees",
 )
 
+# fmt: off
 #: The whole table, in the order of the README.
 METRICS: Final = (
-    PROCESS_DURATION,
-    CONSUMED,
-    PRODUCED,
-    DROPPED_EVENTS,
-    RETRIES,
-    ACTIVE,
-    QUEUE_SIZE,
-    QUEUE_CAPACITY,
-    WAIT_DURATION,
-    OLDEST_AGE,
-    HIGH_WATERMARK,
-    ENQUEUED,
-    PUT_BLOCKED,
-    WORKER_TIME,
-    WORKER_COUNT,
-    WORKER_LIMIT,
-    BLOCKED_MAX,
-    PIPELINE_DURATION,
-    FLOW_LINK,
-    STAGE_STATUS,
-    TELEMETRY_DROPPED,
-    TELEMETRY_ERRORS,
+    PROCESS_DURATION, CONSUMED, PRODUCED, DROPPED_EVENTS, RETRIES, ACTIVE, QUEUE_SIZE,
+    QUEUE_CAPACITY, WAIT_DURATION, OLDEST_AGE, HIGH_WATERMARK, ENQUEUED, PUT_BLOCKED,
+    WORKER_TIME, WORKER_COUNT, WORKER_LIMIT, BLOCKED_MAX, PIPELINE_DURATION,
+    FLOW_LINK, STAGE_STATUS, MEMORY, TELEMETRY_DROPPED, TELEMETRY_ERRORS,
 )
+# fmt: on
 
 
 def encodable(text: str) -> str:

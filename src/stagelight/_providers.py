@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import _logs as otel_logs
 from opentelemetry import metrics, trace
 
-from stagelight import _export, _logs
+from stagelight import _export, _logs, _secrets
 from stagelight._backlog import LOGS, METRICS, TRACES
 from stagelight._environment import SIGNALS, defaults, environment, resource_keys
 from stagelight._errors import ConfigurationError
@@ -62,6 +62,7 @@ def make_missing(
         missing[signal] = missing[signal] and provider is None
     if not any(missing.values()):
         return
+    _secrets.keep_out_of_logs()
     with environment(defaults()):
         if all(missing.values()):
             _make_all(attributes)
@@ -73,6 +74,13 @@ def make_missing(
         trace.get_tracer_provider() if missing["TRACES"] else None,
         metrics.get_meter_provider() if missing["METRICS"] else None,
         otel_logs.get_logger_provider() if missing["LOGS"] else None,
+    )
+
+
+def _unusable(error: Exception) -> ConfigurationError:
+    return ConfigurationError(
+        "the OpenTelemetry SDK cannot be set up from the environment: "
+        + _secrets.redact(str(error))
     )
 
 
@@ -90,9 +98,7 @@ def _make_all(attributes: dict[str, str]) -> None:
                 resource_attributes=attributes
             )
     except Exception as error:
-        raise ConfigurationError(
-            f"the OpenTelemetry SDK cannot be set up from the environment: {error}"
-        ) from error
+        raise _unusable(error) from error
 
 
 def _make_some(missing: Mapping[str, bool], attributes: dict[str, str]) -> None:
@@ -106,9 +112,7 @@ def _make_some(missing: Mapping[str, bool], attributes: dict[str, str]) -> None:
     try:
         spans, readers, records = sdk._import_exporters(*names)  # noqa: SLF001
     except Exception as error:
-        raise ConfigurationError(
-            f"the OpenTelemetry SDK cannot be set up from the environment: {error}"
-        ) from error
+        raise _unusable(error) from error
     resource = Resource.create(attributes)
     if missing["TRACES"]:
         sdk._init_tracing(spans, resource=resource)  # noqa: SLF001

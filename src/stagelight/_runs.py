@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import context as otel_context
 
 from stagelight import _guard, _names, _outcomes, _sinks
-from stagelight._frames import announce_failure, end_call
+from stagelight._announce import announce_drop, announce_failure
+from stagelight._frames import end_call
 from stagelight._journey import TASK_TURN
 from stagelight._spans import Traced, begin_span, close
 from stagelight._tracer import TRACER
 from stagelight._turns import take
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context
+
     from stagelight._frames import Frame
     from stagelight._journey import Turn
     from stagelight._records import StageRecord
@@ -167,7 +170,7 @@ class Run:
 
     def leave_context(self) -> None:
         """Keep the run's context for its next step, and restore the caller's."""
-        if self.traced is not None:
+        if self.traced is not None and self.traced.token is not None:
             self.traced.context = otel_context.get_current()
             self.traced.deactivate()
 
@@ -190,6 +193,9 @@ class Run:
         if self.dropped is not None and error is None:
             outcome = _names.DROPPED
             slot.drops[self.dropped] = slot.drops.get(self.dropped, 0) + 1
+            if _sinks.EVENTS:
+                context = self._context(traced)
+                announce_drop(slot, self.dropped, self.event, self.turn, context)
         plain = outcome == _names.SUCCESS
         part = slot if plain else slot.failure(outcome, error_type)
         if self.turn is not None and self.fresh:
@@ -206,6 +212,11 @@ class Run:
             error,
         )
 
+    def _context(self, traced: Traced | None) -> Context:
+        """Whose span a record is about: a generator's is not current any more."""
+        own = traced or self.traced
+        return otel_context.get_current() if own is None else own.context
+
     def failed(self, error: BaseException, took: int, traced: Traced | None) -> str:
         """Record a call or item that raised; returns its outcome."""
         outcome, error_type = _outcomes.classify(self.stage, error)
@@ -220,8 +231,7 @@ class Run:
                 took,
                 self.turn,
                 self.attempts,
-                # A generator's is not current any more.
-                None if traced is None else traced.context,
+                self._context(traced),
             )
         self.worker.logged = id(error) if self.worker.slot.since else 0
         if _sinks.TAPS:

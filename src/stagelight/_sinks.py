@@ -56,6 +56,8 @@ class EventRecord:
 #: Told of every failed event, drop, and queue notice.
 EVENTS: Final[list[Callable[[EventRecord], None]]] = []
 
+#: Told when the program has configured telemetry.
+CONFIGURED: Final[list[Callable[[], None]]] = []
 #: Gives pipeline, stage and state of health of each stage, where somebody watches it.
 STATUS: Final[list[Callable[[], Iterable[tuple[str, str, str]]]]] = []
 

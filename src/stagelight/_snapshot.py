@@ -27,7 +27,7 @@ from stagelight._model import (
     Snapshot,
     StageStats,
 )
-from stagelight._registry import REGISTRY, PipelineRecord
+from stagelight._registry import LATE, REGISTRY, PipelineRecord
 from stagelight._sight import look
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def _process() -> ProcessStats:
         pid=os.getpid(),
         uptime=_uptime(),
         cpu_seconds=_computed(),
-        memory_rss=_memory(),
+        memory_rss=memory(),
         telemetry_errors=dict(_guard.ERRORS),
         telemetry_dropped=dict(_guard.LOST),
         telemetry_cost=telemetry_cost(),
@@ -183,11 +183,13 @@ def _computed() -> float:
     return time.process_time() - REGISTRY.computed
 
 
-def _memory() -> int | None:
+def memory() -> int | None:
+    """Resident memory of this process in bytes, None where it cannot be told."""
     try:
         pid = os.getpid()
         if pid not in _SELF:
-            import psutil
+            with LATE:
+                import psutil
 
             _SELF.clear()  # a parent's, in a forked child
             _SELF[pid] = psutil.Process()
@@ -251,7 +253,7 @@ def rates(totals: Totals, now: int) -> Rates:
     short, middle, long = _WINDOWS
     for at, (finished, _) in totals.history.items():
         age = second - at
-        if age < long:
+        if 0 <= age < long:
             sixty += finished
             if age < middle:
                 ten += finished

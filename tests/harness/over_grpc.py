@@ -51,9 +51,9 @@ class GrpcServer:
         # One listener per port: a second receiver must never share this one's.
         options = [("grpc.so_reuseport", 0)]
         self._server = grpc.server(self._workers, options=options)
-        add_TraceServiceServicer_to_server(_Servicer(intake, "traces"), self._server)
-        add_MetricsServiceServicer_to_server(_Servicer(intake, "metrics"), self._server)
-        add_LogsServiceServicer_to_server(_Servicer(intake, "logs"), self._server)
+        add_TraceServiceServicer_to_server(Servicer(intake, "traces"), self._server)
+        add_MetricsServiceServicer_to_server(Servicer(intake, "metrics"), self._server)
+        add_LogsServiceServicer_to_server(Servicer(intake, "logs"), self._server)
         self._server.add_insecure_port(f"127.0.0.1:{port}")
         before = set(threading.enumerate())
         self._server.start()
@@ -72,7 +72,7 @@ class GrpcServer:
             thread.join(_JOIN_SECONDS)
 
 
-class _Servicer:
+class Servicer:
     """Serves `Export` of one signal."""
 
     def __init__(self, intake: Intake, signal: Signal) -> None:

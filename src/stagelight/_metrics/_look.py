@@ -10,6 +10,7 @@ from stagelight import _guard, _names, _sinks
 from stagelight._cells import NANOSECONDS
 from stagelight._distribution import Distribution
 from stagelight._registry import REGISTRY
+from stagelight._snapshot import memory
 
 if TYPE_CHECKING:
     from stagelight._buffers import QueueRecord
@@ -258,6 +259,12 @@ def _stage_status(_: Look) -> _Numbers:
                 yield int(one == state), {**key, _names.STATE: one}
 
 
+def _memory(_: Look) -> _Numbers:
+    usage = memory()
+    if usage is not None:
+        yield usage, {}
+
+
 def _telemetry_dropped(_: Look) -> _Numbers:
     for signal, number in list(_guard.LOST.items()):
         yield number, {_names.SIGNAL: signal}
@@ -286,6 +293,7 @@ _NUMBERS: Final[dict[str, Callable[[Look], Any]]] = {
     _names.BLOCKED_MAX.name: _blocked_max,
     _names.FLOW_LINK.name: _flow_link,
     _names.STAGE_STATUS.name: _stage_status,
+    _names.MEMORY.name: _memory,
     _names.TELEMETRY_DROPPED.name: _telemetry_dropped,
     _names.TELEMETRY_ERRORS.name: _telemetry_errors,
 }

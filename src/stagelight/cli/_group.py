@@ -1,4 +1,4 @@
-"""The group of all commands; each one is a file of its own, loaded when it is used."""
+"""The group of all commands; each is a file of its own, imported when it is used."""
 
 from __future__ import annotations
 
@@ -9,29 +9,36 @@ import click
 
 from stagelight._version import __version__
 
-#: Command -> its module.
+#: Command -> the module below this package that has it, under the command's name.
 _COMMANDS: Final = {
+    "doctor": "_doctor_command",
+    "grafana": "_grafana_command",
     "run": "_run_command",
     "serve": "_serve_command",
     "stats": "_stats_command",
     "tap": "_tap_command",
     "top": "_top_command",
+    "vendor": "_vendor_command",
 }
 
 
-class _Group(click.Group):
-    """Loads a command only when it is asked for."""
+class _Lazy(click.Group):
+    """Imports a command only when it is asked for."""
 
-    def list_commands(self, _: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all commands."""
+        del ctx
         return sorted([*_COMMANDS, "probe"])
 
-    def get_command(self, _: click.Context, name: str) -> click.Command | None:
-        if name == "probe":
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name, None where there is none."""
+        del ctx
+        if cmd_name == "probe":
             return _probe
-        if name not in _COMMANDS:
+        if cmd_name not in _COMMANDS:
             return None
-        module = import_module(f"stagelight.cli.{_COMMANDS[name]}")
-        command: click.Command = getattr(module, name)
+        module = import_module(f"stagelight.cli.{_COMMANDS[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name)
         return command
 
 
@@ -47,7 +54,7 @@ def _probe(arguments: tuple[str, ...]) -> int:
     return probe(list(arguments))
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="stagelight %(version)s")
 def group() -> None:
     """See every stage of a Python pipeline."""

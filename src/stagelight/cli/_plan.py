@@ -23,6 +23,7 @@ class Plan:
         json: Where the document goes, or None.
         table: Whether the table is printed.
         listen: Where the page is served: an address, ``off``, or None for the default.
+        explain: Whether it is said what was observed, and why.
     """
 
     program: str
@@ -31,4 +32,5 @@ class Plan:
     settings: Settings
     json: Path | None
     table: bool
+    explain: bool = False
     listen: str | None = None

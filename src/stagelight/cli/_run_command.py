@@ -13,12 +13,7 @@ from stagelight._errors import ConfigurationError
 from stagelight._patterns import parse_pattern
 from stagelight._register import check_name
 from stagelight.cli._plan import Plan
-
-
-class _Refused(click.ClickException):
-    """A setting that cannot be right: an error before the program starts."""
-
-    exit_code = 2
+from stagelight.cli._refused import Refused
 
 
 @click.command(
@@ -41,6 +36,9 @@ class _Refused(click.ClickException):
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the final state and all failures to FILE.",
 )
+@click.option(
+    "--explain", is_flag=True, help="Say at the end what was observed, and why not."
+)
 @click.option("--no-table", is_flag=True, help="Print no table at the end.")
 @click.option(
     "--json-logs", is_flag=True, help="Write failed events as JSON lines to stderr."
@@ -59,6 +57,7 @@ def run(  # noqa: PLR0913 - one parameter for each option
     stages: tuple[str, ...],
     name: str | None,
     document: Path | None,
+    explain: bool,
     no_table: bool,
     json_logs: bool,
     listen: str | None,
@@ -78,7 +77,7 @@ def run(  # noqa: PLR0913 - one parameter for each option
         if name is not None:
             check_name(name, "pipeline")
     except ConfigurationError as error:
-        raise _Refused(str(error)) from None
+        raise Refused(str(error)) from None
     settings = replace(
         settings,
         stages=(*declared, *settings.stages),
@@ -93,6 +92,7 @@ def run(  # noqa: PLR0913 - one parameter for each option
         settings,
         path,
         not no_table,
+        explain,
         listen or settings.listen,
     )
 
@@ -101,7 +101,7 @@ def _writable(path: Path) -> Path:
     """An absolute path, since the program may change its folder."""
     path = path.absolute()
     if not path.parent.is_dir():
-        raise _Refused(f"--json: there is no folder {str(path.parent)!r}")
+        raise Refused(f"--json: there is no folder {str(path.parent)!r}")
     if not os.access(path.parent, os.W_OK):
-        raise _Refused(f"--json: nothing can be written in {str(path.parent)!r}")
+        raise Refused(f"--json: nothing can be written in {str(path.parent)!r}")
     return path

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stagelight._registry import REGISTRY
+from stagelight._secrets import redact
 from stagelight.instrumentation._ledger import LEDGER
 
 if TYPE_CHECKING:
@@ -244,6 +245,6 @@ def _where(state: Snapshot, *, exporting: bool) -> str:
 
 
 def _public(place: str) -> str:
-    """An address without the password that it may carry."""
+    """An address without the secrets that it may carry."""
     scheme, mark, rest = place.partition("://")
-    return f"{scheme}{mark}{rest.rpartition('@')[2]}" if mark else place
+    return redact(f"{scheme}{mark}{rest.rpartition('@')[2]}" if mark else place)

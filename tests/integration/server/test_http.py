@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 import stagelight
+from harness import run_program
 from harness.asking import Client
 from stagelight import _sinks, health
 from stagelight._slots import TAP
@@ -431,3 +432,20 @@ def test_it_is_an_asgi_application_to_mount(pipeline) -> None:
         assert call("/ops/readyz", client="192.0.2.1")[0] == 200
     finally:
         MONITOR.stop()
+
+
+def test_configure_serves_where_the_settings_say_so() -> None:
+    """With STAGELIGHT_LISTEN set configure() alone makes the page, else not."""
+    source = """
+    import os, threading, stagelight
+    stagelight.configure()
+    print(sorted(t.name for t in threading.enumerate() if "stagelight-" in t.name))
+    """
+    env = {"OTEL_SDK_DISABLED": "true"}
+    on = run_program(source, env={**env, "STAGELIGHT_LISTEN": "127.0.0.1:0"})
+    off = run_program(source, env=env)
+    taken = run_program(source, env={**env, "STAGELIGHT_LISTEN": "0.0.0.0:0"})
+    assert "'stagelight-monitor', 'stagelight-server'" in on.stdout
+    assert (off.returncode, off.stdout) == (0, "[]\n")
+    assert (taken.returncode, taken.stdout) == (0, "[]\n")
+    assert "stagelight serves no page: 0.0.0.0 can be reached by others" in taken.stderr
