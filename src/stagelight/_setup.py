@@ -42,7 +42,7 @@ def configure(  # noqa: PLR0913 - keyword only, all optional
     Every variable that the SDK supports is followed, ``OTEL_CONFIG_FILE`` included.
     Where none names an exporter, OTLP is used, by http/protobuf (by grpc where the
     endpoint's port is 4317). Providers that are passed or set already are adopted
-        instead. Where the setting ``listen`` says an address, page and probes are
+    instead. Where the setting ``listen`` says an address, page and probes are
     served. Flushes at exit, at SIGTERM and in forked children. Call it once, early.
 
     Args:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import queue
 import re
 import threading
@@ -11,12 +12,14 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select
 
 import stagelight
 from harness.asking import Client
 from stagelight import health
 from stagelight._tracer import TRACER
 from stagelight.health._monitor import MONITOR
+from stagelight.server import serve_source
 
 STATIC = Path(stagelight.__file__).parent / "server" / "static"
 
@@ -341,3 +344,51 @@ def test_what_is_vendored_is_what_it_says() -> None:
     for name in ("uPlot", "dagre"):
         text = (STATIC / f"{name}.LICENSE.txt").read_text(encoding="utf-8")
         assert "Permission is hereby granted, free of charge" in text
+
+
+class Service:
+    """Three processes as one, as a fleet tells of them; and one of them alone."""
+
+    def __init__(self, document) -> None:
+        self.whole = document
+
+    def document(self, instance: str) -> bytes:
+        """What Prometheus does not know is not there."""
+        number = 1 if instance else 3
+        document = {
+            **self.whole,
+            "time": time.time(),
+            "instances": ["10.0.0.1:9464", "10.0.0.2:9464", "10.0.0.3:9464"],
+            "process": {**self.whole["process"], "telemetry_cost": None, "pid": 0},
+        }
+        text = json.dumps(document)
+        found = json.loads(text)
+        found["pipelines"]["shop"]["stages"]["price"]["count"] = 100 * number
+        found["pipelines"]["shop"]["insight"]["cores"] = None
+        return json.dumps(found).encode()
+
+    def history(self, instance: str, *, hours: bool) -> dict:
+        """Nobody watched so far."""
+        return {}
+
+    def watch(self) -> None:
+        """Nothing changes."""
+
+    def unwatch(self) -> None:
+        """Nothing changes."""
+
+
+def test_a_whole_service_is_shown_and_each_of_its_processes(page, pipeline) -> None:
+    """All together at first; one of them alone when it is picked."""
+    run_some(pipeline, 10)
+    document = Client(page.server.port)("/stats").json
+    with serve_source(Service(document), "127.0.0.1:0") as fleet:
+        page.server = fleet
+        page.open()
+        page.until(lambda: page.cell("price", "count") == "300")
+        assert page.texts("#where")[0].startswith("3 processes")
+        picker = Select(page.driver.find_element(By.ID, "process"))
+        assert [one.text for one in picker.options][:2] == ["all", "10.0.0.1:9464"]
+        picker.select_by_visible_text("10.0.0.2:9464")
+        page.until(lambda: page.cell("price", "count") == "100")
+        assert page.complaints() == []

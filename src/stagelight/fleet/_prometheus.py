@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -63,10 +64,8 @@ class Prometheus:
         names = f'__name__=~"{_OURS}|{_PROCESS}"'
         if service is None:
             return self._ask(f"{{{names}}}", at)
-        plain = _quoted(service)
-        asked = (
-            f'{{{names},job=~"(.+/)?{plain}"}} or {{{names},service_name="{plain}"}}'
-        )
+        pattern, name = selectors(service)
+        asked = f"{{{names},job=~{pattern}}} or {{{names},service_name={name}}}"
         return self._ask(asked, at)
 
     def _ask(self, query: str, at: float) -> list[Point]:
@@ -93,9 +92,13 @@ class Prometheus:
         return found
 
 
-def _quoted(text: str) -> str:
-    """A text as it stands in a PromQL string, nothing of it an expression."""
-    plain = "".join(
-        one if one.isalnum() or one in "_-/ " else f"\\\\{one}" for one in text
-    )
-    return plain.replace('\\\\"', '\\"')
+def selectors(service: str) -> tuple[str, str]:
+    """A service's name as PromQL strings: a pattern for ``job``, and itself.
+
+    PromQL has the strings of Go, which has those of JSON.
+
+    Args:
+        service: The name; nothing of it is an expression.
+    """
+    pattern = json.dumps(f"(.+/)?{re.escape(service)}", ensure_ascii=False)
+    return pattern, json.dumps(service, ensure_ascii=False)
