@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import pairwise, product
@@ -23,6 +25,7 @@ from harness.readers import Attached, Pushed, by_name, collect, points, reader
 from stagelight import _names
 from stagelight._cells import NANOSECONDS, explicit_counts, exponential_counts
 from stagelight._distribution import Distribution
+from stagelight._metrics import _producer
 from stagelight._registry import REGISTRY
 
 DURATION = _names.PROCESS_DURATION.name
@@ -261,8 +264,15 @@ def test_nothing_is_said_of_what_never_was(attached, pipeline):
     assert (point.value, point.attributes[_names.OUTCOME]) == (0, _names.SUCCESS)
 
 
-def test_threads_may_flush_one_reader_at_once(attached, pipeline):
+def test_threads_may_flush_one_reader_at_once(attached, pipeline, monkeypatch):
     """Collections of one reader take turns: no delta is handed over twice or lost."""
+    look = _producer.histograms
+
+    def slowly(*arguments, **options):
+        time.sleep(random.random() / 500)  # others overtake, unless they must wait
+        return look(*arguments, **options)
+
+    monkeypatch.setattr(_producer, "histograms", slowly)
     work = pipeline.stage(lambda event: event, name="work")
     one = Pushed()
     attached(one)
@@ -288,7 +298,10 @@ def test_threads_may_flush_one_reader_at_once(attached, pipeline):
     one.collect()
     received = Received(delta=True, exponential=False)
     for data in one.received:
-        received.take(by_name(data))
+        metrics = by_name(data)
+        received.take(metrics)
+        for point in points(metrics, DURATION):
+            assert min(point.bucket_counts) >= 0 < point.count
     assert len(one.received) > len(readers)
     assert received.counts == {OUTCOMES[0]: 6_000}
     assert received.consumed == {_names.SUCCESS: 6_000}
