@@ -7,12 +7,12 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from realstack import ROOT, Server, get
-from realstack.build import find
-from realstack.stack import Ports, collector, prometheus_config
 
 from harness.backends import eventually
 from harness.command import diagnose, run_command
+from realstack import ROOT, Server, get
+from realstack.build import find
+from realstack.stack import Ports, collector, prometheus_config
 
 #: Whether the repository ships alerts on stages and queues.
 RULES = any(
