@@ -66,6 +66,16 @@ def queue_stats(inbox, outbox):
     )
 
 
+def observe_again(inbox, outbox):
+    """Observe a queue that is observed already, and fetch one event."""
+    import stagelight
+
+    pipeline = stagelight.Pipeline("unit")
+    same = pipeline.queue(inbox, "in") is inbox
+    event = inbox.get()
+    outbox.put([same, event, pipeline.stats()["queues"]["in"]["dequeued"]])
+
+
 def double(number):
     """Twice the number."""
     return 2 * number

@@ -33,15 +33,14 @@ def wrapper({parameters}):
                     _trail[2] != _id({event}) or not _goes_on(_trail, _slot, {event})
                 ):
                     _trail = _worker.trail = _worker.journey = None
-            _worker.slot = _slot
-            _slot.since = _start
-            _slot.turn = _turn
-            if _alert & 1:
-                _quiet.slot = _slot
-                _token = _set(_quiet)
-            else:
-                _token = None
+            _token = None
             try:
+                _worker.slot = _slot
+                _slot.since = _start
+                _slot.turn = _turn
+                if _alert & 1 and _quiet is not None:
+                    _quiet.slot = _slot
+                    _token = _set(_quiet)
                 _result = {target}({arguments})
                 _end = _clock()
             except _BaseException as _error:
@@ -129,7 +128,38 @@ def wrapper({parameters}):
 
 _COROUTINE: Final = """\
 async def wrapper({parameters}):
-    return await _drive(_stage, {target}({arguments}), {event})
+    _inner = {target}({arguments})
+    try:
+        _slot = _local.slot
+    except _AttributeError:
+        _slot = _slot_of()
+    _worker = _slot.worker
+    if _worker.alert or _worker.slot.since:
+        return await _drive(_stage, _inner, {event})
+    _worker.slot = _slot
+    _slot.since = _start = _clock()
+    try:
+        _waited = _inner.send(None)
+    except _StopIteration as _stop:
+        _end = _clock()
+        if _worker.special:
+            try:
+                _finish(_slot, _worker, None, _start, _end, {event}, _stop.value)
+            except _RecursionError:
+                pass
+            return _stop.value
+        _slot.since = 0
+        if _end >= _slot.roll:
+            _slot.turn_over(_end)
+        _slot.add(_end - _start)
+        return _stop.value
+    except _BaseException as _error:
+        try:
+            _fail(_slot, _worker, None, _start, _error, {event})
+        except _RecursionError:
+            pass
+        raise
+    return await _drive_on(_slot, _worker, _inner, _waited, _start, {event})
 """
 
 OLD_COROUTINE: Final = """\

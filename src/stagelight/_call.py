@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stagelight._bodies import BODIES, OLD_COROUTINE
 from stagelight._deferred import remember
+from stagelight._driving import drive, drive_on
 from stagelight._frames import enter, fail, finish
 from stagelight._items import begin_items, first_step, step
 from stagelight._light import light_fail, light_finish
 from stagelight._outcomes import CODE_FILE
-from stagelight._runs import drive
+from stagelight._quiet import CURRENT, references
 from stagelight._tracer import TRACER
-from stagelight._trail import CURRENT, claim, goes_on, references, stale
+from stagelight._trail import claim, goes_on, stale
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,6 +103,7 @@ def compile_wrapper(
         "_finish": finish,
         "_fail": fail,
         "_drive": drive,
+        "_drive_on": drive_on,
         "_begin": begin_items,
         "_first_step": first_step,
         "_step": step,

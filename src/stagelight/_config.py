@@ -7,6 +7,7 @@ cannot be right is an error that names its place, its key and what would be acce
 from __future__ import annotations
 
 import difflib
+import json
 import math
 import os
 import sys
@@ -17,11 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from stagelight import _names
+from stagelight._declared import from_configuration_file, read_stages
 from stagelight._errors import ConfigurationError
-from stagelight._patterns import FORM, Pattern, parse_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from stagelight._patterns import Pattern
 
 ENVIRONMENT: Final = "STAGELIGHT_"
 _FILE: Final = "stagelight.toml"
@@ -86,6 +89,11 @@ def load(
             _known(variable, variables.get(variable), "environment", list(variables))
             key = variables[variable]
             values[key] = _READERS[key](_from_text(key, text), variable)
+    declared = from_configuration_file(
+        os.environ if environment is None else environment
+    )
+    if declared:
+        values["stages"] = (*values.get("stages", ()), *declared)
     return Settings(**values)
 
 
@@ -142,9 +150,18 @@ def _parse(path: Path, data: bytes) -> dict[str, Any]:
     return table
 
 
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text  # which is refused as any other text
+
+
 def _from_text(key: str, text: str) -> Any:
     """A variable's text as the value that a file would hold."""
     text = text.strip()
+    if key == "stages" and text.startswith("["):
+        return _json(text)
     if key in {"stages", "queues"}:
         return [part.strip() for part in text.split(",") if part.strip()]
     if key == "json_logs":
@@ -179,10 +196,6 @@ def _texts(value: object, place: str, accepted: str) -> list[str]:
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
         return value
     raise _refuse(value, place, f"a list of texts, each {accepted}")
-
-
-def _read_stages(value: object, place: str) -> tuple[Pattern, ...]:
-    return tuple(parse_pattern(text, place) for text in _texts(value, place, FORM))
 
 
 def _read_queues(value: object, place: str) -> tuple[str, ...]:
@@ -223,7 +236,7 @@ def _read_path(value: object, place: str) -> str:
 
 _READERS: Final[dict[str, Callable[[object, str], Any]]] = {
     "pipeline": _read_name,
-    "stages": _read_stages,
+    "stages": read_stages,
     "queues": _read_queues,
     "journeys_per_second": _read_rate,
     "rescues_per_second": _read_rate,

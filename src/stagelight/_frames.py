@@ -7,27 +7,23 @@ rest. ``enter``, ``finish`` and ``fail`` never raise.
 from __future__ import annotations
 
 from time import perf_counter_ns as clock
-from time import time_ns
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel_context
 
 from stagelight import _guard, _names, _outcomes, _sinks
-from stagelight._cells import NANOSECONDS
-from stagelight._sinks import EventRecord
+from stagelight._announce import announce_drop, announce_failure
+from stagelight._quiet import POSSIBLE, Quiet
 from stagelight._slots import NO_SLOT, Slot, Worker
 from stagelight._spans import Traced, begin_span, close
 from stagelight._tracer import TRACER
-from stagelight._trail import POSSIBLE, Quiet
 from stagelight._turns import leave_call, take
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
     from stagelight._distribution import Distribution
-    from stagelight._journey import (
-        Turn,
-    )
+    from stagelight._journey import Turn
     from stagelight._runs import Run
 
 
@@ -156,8 +152,9 @@ def finish(  # noqa: PLR0913, PLR0917 - one call from the wrapper, no object bui
     end: int,
     event: Any,
     result: Any,
+    context: Context | None = None,
 ) -> None:
-    """End a call that returned."""
+    """End a call that returned; its context, where it is not current any more."""
     try:
         dropped = worker.dropped
         pause = worker.pause
@@ -170,6 +167,10 @@ def finish(  # noqa: PLR0913, PLR0917 - one call from the wrapper, no object bui
             outcome = _names.DROPPED
             part = slot.failure(outcome, "")
             slot.drops[dropped] = slot.drops.get(dropped, 0) + 1
+            if _sinks.EVENTS:
+                turn = slot.turn if frame is None else frame.turn
+                context = context or otel_context.get_current()
+                announce_drop(slot, dropped, event, turn, context)
         if frame is None:
             part.record(took)
             return
@@ -206,7 +207,16 @@ def fail(  # noqa: PLR0913, PLR0917 - one call from the wrapper, no object built
             end_call(turn, slot, end, outcome)
         if outcome in _names.ERRORS and _sinks.EVENTS:
             announce_failure(
-                slot, worker, error, event, outcome, error_type, took, turn, retries
+                slot,
+                worker,
+                error,
+                event,
+                outcome,
+                error_type,
+                took,
+                turn,
+                retries,
+                otel_context.get_current(),
             )
         worker.logged = id(error) if nested else 0
         traced = frame.traced if frame is not None else None
@@ -220,42 +230,6 @@ def end_call(turn: Turn, slot: Slot, end: int, outcome: str) -> None:
     turn.ended = end
     turn.outcome = outcome
     turn.slot = slot
-
-
-def announce_failure(  # noqa: PLR0913, PLR0917
-    slot: Slot,
-    worker: Worker,
-    error: BaseException,
-    event: Any,
-    outcome: str,
-    error_type: str,
-    took: int,
-    turn: Turn | None,
-    retries: int,
-    context: Context | None = None,
-) -> None:
-    """Tell the sinks of a failed event, unless an inner call has done so."""
-    if worker.logged == id(error) and _outcomes.reported(error):
-        return
-    stage = slot.stage
-    try:
-        record = EventRecord(
-            name=_names.EXCEPTION_EVENT,
-            pipeline=stage.pipeline.name,
-            stage=stage.name,
-            queue=(turn.queue or None) if turn is not None else None,
-            time_ns=time_ns(),
-            error_type=error_type,
-            exception=error,
-            outcome=outcome,
-            event_id=_outcomes.event_id(stage, event),
-            attempt=_outcomes.attempt(event, retries),
-            duration=took / NANOSECONDS,
-            context=otel_context.get_current() if context is None else context,
-        )
-        _sinks.announce(record)
-    except Exception as problem:  # noqa: BLE001 - the call itself is recorded all the same
-        _guard.caught("announce", problem)
 
 
 def drop(worker: Worker, reason: str, *, intentional: bool) -> bool:

@@ -12,9 +12,10 @@ from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any
 
 from stagelight import _guard, _names, _outcomes
+from stagelight._frames import finish
 from stagelight._journey import Journey, Turn, open_journey, set_turn
 from stagelight._runs import Run, begin_run
-from stagelight._spans import Traced, begin_span
+from stagelight._spans import Promised, Traced, begin_span
 from stagelight._tracer import TRACER
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from opentelemetry import trace
 
     from stagelight._records import StageRecord
+    from stagelight._slots import Slot
 
 
 class Items:
@@ -32,7 +34,7 @@ class Items:
     run has one span, which is never current while the generator is suspended.
     """
 
-    __slots__ = ("_root", "_start", "_traced", "run", "source")
+    __slots__ = ("_light", "_root", "_start", "_traced", "run", "source")
 
     def __init__(self, run: Run | None) -> None:
         self.run = run
@@ -40,6 +42,7 @@ class Items:
         self._traced: Traced | None = None
         self._root: trace.Span | None = None
         self._start = 0
+        self._light: Slot | None = None
 
     def step(self) -> None:
         """Begin to make the next item."""
@@ -48,18 +51,47 @@ class Items:
             return
         try:
             self._start = clock()
+            if run.traced is None and self._step_lightly(run):
+                return
             run.blocked = 0
             run.dropped = None
             if self.source and TRACER.on:
                 journey = Journey(self._start)
                 run.turn = Turn(0, journey, run.stage.pipeline, None)
-                self._root = open_journey(journey, run.stage.pipeline.name, end=False)
+                if TRACER.due <= self._start:  # else it is outside of the sample
+                    self._root = open_journey(
+                        journey, run.stage.pipeline.name, end=False
+                    )
                 run.traced = self._traced = begin_span(
                     run.slot, run.turn, [], nested=False
                 )
         except Exception as error:  # noqa: BLE001 - never into the pipeline
             _guard.caught("generator", error)
         self.resume()
+
+    def _step_lightly(self, run: Run) -> bool:
+        """Begin a step in a thread where nothing is open or was fetched."""
+        slot = run.stage.slot()
+        worker = slot.worker
+        if worker.alert or worker.slot.since:
+            return False
+        self._light = worker.slot = slot
+        slot.since = self._start
+        return True
+
+    def _end_lightly(self, slot: Slot, item: Any) -> None:
+        """End such a step with an item."""
+        self._light = None
+        worker = slot.worker
+        end = clock()
+        slot.produced += 1
+        if worker.special:
+            finish(slot, worker, None, self._start, end, None, item)
+            return
+        slot.since = 0
+        if end >= slot.roll:
+            slot.turn_over(end)
+        slot.add(end - self._start)
 
     def resume(self) -> None:
         """Go into the generator."""
@@ -80,6 +112,12 @@ class Items:
         run = self.run
         if run is None:
             return
+        if self._light is not None:
+            try:
+                self._end_lightly(self._light, item)
+            except Exception as error:  # noqa: BLE001 - never into the pipeline
+                _guard.caught("generator", error)
+            return
         self.pause()
         try:
             if self._root is not None:
@@ -95,8 +133,23 @@ class Items:
 
     def end(self, error: BaseException | None) -> None:
         """Leave the generator for good, and record how it ended."""
-        self.pause()
+        slot, self._light = self._light, None
+        if slot is not None:
+            self._leave_lightly(slot)
+        else:
+            self.pause()
         self.finish(error)
+
+    def _leave_lightly(self, slot: Slot) -> None:
+        """Leave a light step in which no item was made."""
+        run, worker = self.run, slot.worker
+        if run is not None:
+            run.slot, run.worker = slot, worker
+            run.blocked, run.dropped = worker.pause, worker.dropped
+        slot.apart -= clock() - self._start - worker.away
+        slot.since = worker.away = worker.pause = worker.attempts = 0
+        worker.special = False
+        worker.dropped = None
 
     def finish(self, error: BaseException | None) -> None:
         """Record the end of the whole run, and the raise that ended it."""
@@ -119,6 +172,8 @@ class Items:
                 run.failed(error, clock() - self._start, self._traced or whole)
                 whole = None
         run.slot.ends[outcome] = run.slot.ends.get(outcome, 0) + 1
+        if isinstance(whole, Promised) and whole.keep(0, outcome):
+            return
         if whole is not None and whole.span.is_recording():
             whole.span.set_attribute(_names.OUTCOME, outcome)
             whole.span.end()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import weakref
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from stagelight._buffers import PoolRecord, QueueRecord
 
 T = TypeVar("T")
 
@@ -38,3 +41,7 @@ class Known(Generic[T]):
                 del self._entries[key]
 
         self._entries[key] = (weakref.ref(target, forget), value)
+
+
+#: Queues and executors that are observed already -> their record.
+OBSERVED: Final[Known[QueueRecord | PoolRecord]] = Known()

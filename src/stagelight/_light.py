@@ -6,12 +6,13 @@ import contextlib
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any
 
-from stagelight import _guard, _names, _outcomes
+from stagelight import _guard, _names, _outcomes, _sinks
 from stagelight._deferred import RESCUERS, remember, rescue
 from stagelight._frames import end_call, fail, finish
+from stagelight._quiet import CURRENT, UNSHARED, Quiet, references
 from stagelight._spans import describe
 from stagelight._tracer import TRACER
-from stagelight._trail import CURRENT, UNSHARED, Quiet, references, settle
+from stagelight._trail import settle
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -38,13 +39,14 @@ def light_finish(  # noqa: PLR0913, PLR0917 - one call from the wrapper
         if quiet is not None:
             slow = end - start - worker.pause > slot.slow
             span = quiet.span
+            told = worker.dropped is not None and _sinks.EVENTS
             # One more: this function's own argument.
-            if span is None and (slow or references(quiet) > UNSHARED + 1):
+            if span is None and (slow or told or references(quiet) > UNSHARED + 1):
                 span = quiet.reveal()
         outcome = _names.SUCCESS if worker.dropped is None else _names.DROPPED
         pause, turn = worker.pause, slot.turn
+        finish(slot, worker, None, start, end, event, result, quiet if span else None)
         slot.turn = None
-        finish(slot, worker, None, start, end, event, result)
         if span is not None:
             worker.quiet = Quiet()
             if slow and RESCUERS:

@@ -36,6 +36,8 @@ _LOGS: Final = "logs"
 _SEVERITY: Final = {
     _names.EXCEPTION_EVENT: SeverityNumber.ERROR,
     _names.DROPPED_EVENT: SeverityNumber.ERROR,
+    _names.RETRY_EVENT: SeverityNumber.WARN,
+    _names.GIVEN_UP_EVENT: SeverityNumber.WARN,
     _names.QUEUE_FULL_EVENT: SeverityNumber.WARN,
     _names.QUEUE_RECOVERED_EVENT: SeverityNumber.INFO,
 }
@@ -140,10 +142,16 @@ class Emitter:
             self._told[key] = (record.time_ns, 0)
             return left_out
 
+    def begin_anew(self) -> None:
+        """Forget which notices were told a short while ago."""
+        with self._lock:
+            self._told.clear()
+
     def after_fork(self) -> None:
-        """Free what another thread of the parent held."""
+        """Free what another thread of the parent held; a child tells anew."""
         reinit([self._lock])
         self._busy = threading.local()
+        self._told = {}
 
 
 # The API has no public name for "nothing set yet".

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import weakref
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from stagelight import _guard, _names
 from stagelight._automatic import refuse_taken, same_again
 from stagelight._buffers import PoolRecord, QueueRecord
 from stagelight._errors import ConfigurationError
 from stagelight._explicit import begin_turn, drop_turn
-from stagelight._known import Known
+from stagelight._known import OBSERVED
 from stagelight._pool import observe_pool, pool_kind
 from stagelight._queue import observe_queue
 from stagelight._register import add_stage, check_name, default_name
-from stagelight._registry import REGISTRY
+from stagelight._registry import LATE, REGISTRY
 from stagelight._stage import observe_stage
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from stagelight._records import Kind, StageRecord
 
 T = TypeVar("T")
-
-#: Queues and executors that are observed already -> their record.
-_OBSERVED: Final[Known[QueueRecord | PoolRecord]] = Known()
 
 
 class Pipeline:
@@ -122,7 +119,7 @@ class Pipeline:
         """
         check_name(name, "queue")
         with REGISTRY.lock:
-            known = _OBSERVED.get(target)
+            known = OBSERVED.get(target)
             if known is not None:
                 return same_again(self._record, target, known, name)
             record = self._record.queues.get(name)
@@ -132,7 +129,7 @@ class Pipeline:
             observed = observe_queue(target, record)
             record.owner = weakref.ref(observed)
             self._record.queues[name] = record
-            _OBSERVED.add(observed, record)
+            OBSERVED.add(observed, record)
             return observed  # type: ignore[no-any-return]
 
     def pool(self, executor: T, name: str) -> T:
@@ -153,7 +150,7 @@ class Pipeline:
         """
         check_name(name, "pool")
         with REGISTRY.lock:
-            known = _OBSERVED.get(executor)
+            known = OBSERVED.get(executor)
             if known is not None:
                 return same_again(self._record, executor, known, name)
             kind = pool_kind(executor)
@@ -169,7 +166,7 @@ class Pipeline:
             )
             record.backlog.owner = weakref.ref(executor)
             self._record.pools[name] = record
-            _OBSERVED.add(executor, record)
+            OBSERVED.add(executor, record)
             return executor
 
     def observe(self, existing: T) -> T:
@@ -252,7 +249,8 @@ class Pipeline:
         and worker load, the bottleneck, and this process's memory and uptime. The
         numbers are the very ones that OpenTelemetry exports. See ``PipelineStats``.
         """
-        from stagelight._snapshot import pipeline_document
+        with LATE:
+            from stagelight._snapshot import pipeline_document
 
         return pipeline_document(self._record)
 

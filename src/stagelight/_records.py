@@ -153,6 +153,8 @@ class StageRecord(SlotRecord):
         self.name = name
         self.kind = kind
         self.function = function
+        #: Its fully qualified name, where it has one.
+        self.code = function
         self.span_name = f"process {name}"
         self.event_id: Callable[[Any], Any] | None = None
         self.blocked_peak = Peak()
@@ -170,13 +172,14 @@ class StageRecord(SlotRecord):
 
     def slot(self) -> Slot:
         """This thread's slot, made on its first use."""
-        new = not hasattr(self.local, "slot")
-        slot = super().slot()
-        if new:
+        try:
+            return self.local.slot  # type: ignore[no-any-return]
+        except AttributeError:
+            slot = super().slot()
             self.began = self.began or clock()
             for tell in ON_SLOT:
                 tell()
-        return slot
+            return slot
 
     @property
     def dormant(self) -> bool:
@@ -224,7 +227,8 @@ class StageRecord(SlotRecord):
             starts = []
             for slot in self.slots:
                 begun = list(slot.open.values())
-                if slot.since and self.kind in {"call", "generator"}:
+                first = self.kind == "coroutine" and slot.worker.run is None
+                if slot.since and (first or self.kind in {"call", "generator"}):
                     begun.append(slot.since)
                     reading.active += slot.depth
                 starts += begun

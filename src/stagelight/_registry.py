@@ -106,12 +106,20 @@ class Registry:
 
 
 REGISTRY: Final = Registry()
+#: Held by who imports a module of ours late: in a child that is forked meanwhile the
+#: module would stay locked for ever.
+LATE: Final = threading.RLock()
 
 
 def _after_fork() -> None:
     _workers.after_fork()
     REGISTRY.after_fork()
+    LATE.release()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(
+        before=LATE.acquire,
+        after_in_parent=LATE.release,
+        after_in_child=_after_fork,
+    )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from time import time_ns
 from typing import Any
 
-from stagelight import _frames, _guard, _names, _outcomes, _sinks
+from stagelight import _frames, _guard, _names
 from stagelight._errors import ConfigurationError
 from stagelight._journey import enclosing
-from stagelight._sinks import EventRecord
 from stagelight._workers import this_worker
 
 
@@ -34,7 +32,7 @@ def retry() -> None:
 def drop(reason: str = "filtered", *, intentional: bool = True) -> None:
     """Count that the running stage discards its event; outside of one, nothing.
 
-    The call's outcome becomes ``dropped``, and a log event tells of it.
+    The call's outcome becomes ``dropped``, and a log event tells of it when it ends.
 
     Args:
         reason: Why, from a small closed set: it becomes a metric attribute.
@@ -50,29 +48,6 @@ def drop(reason: str = "filtered", *, intentional: bool = True) -> None:
             f"{_names.MAX_NAME} characters, always one of few"
         )
     try:
-        reason = _names.encodable(reason)
-        worker = this_worker()
-        if not _frames.drop(worker, reason, intentional=intentional):
-            return
-        if _sinks.EVENTS:
-            stage = worker.slot.stage
-            here = enclosing(worker)
-            turn = getattr(here, "turn", None)
-            event = getattr(here, "event", None)
-            _sinks.announce(
-                EventRecord(
-                    name=_names.DROPPED_EVENT,
-                    pipeline=stage.pipeline.name,
-                    stage=stage.name,
-                    queue=turn.queue if turn is not None else None,
-                    time_ns=time_ns(),
-                    outcome=_names.DROPPED,
-                    event_id=_outcomes.event_id(stage, event),
-                    attributes={
-                        _names.DROP_REASON: reason,
-                        _names.DROP_INTENTIONAL: intentional,
-                    },
-                )
-            )
+        _frames.drop(this_worker(), _names.encodable(reason), intentional=intentional)
     except Exception as error:  # noqa: BLE001 - never into the pipeline
         _guard.caught("drop", error)

@@ -6,20 +6,21 @@ is the sum of its steps. A coroutine is one sample, a generator one sample per i
 
 from __future__ import annotations
 
-import types
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel_context
 
 from stagelight import _guard, _names, _outcomes, _sinks
-from stagelight._frames import announce_failure, end_call
+from stagelight._announce import announce_drop, announce_failure
+from stagelight._frames import end_call
+from stagelight._journey import TASK_TURN
 from stagelight._spans import Traced, begin_span, close
 from stagelight._tracer import TRACER
 from stagelight._turns import take
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Generator
+    from opentelemetry.context import Context
 
     from stagelight._frames import Frame
     from stagelight._journey import Turn
@@ -83,6 +84,31 @@ class Run:
         if TRACER.on and not self.is_source:
             self.traced = begin_span(slot, self.turn, links, nested=not self.fresh)
 
+    @classmethod
+    def begun(cls, slot: Slot, worker: Worker, start: int, event: Any) -> Run:
+        """The run of a coroutine whose first step was taken on the short path.
+
+        Args:
+            slot: Slot of its stage.
+            worker: Its thread, outermost in which that step ran.
+            start: Clock at its start.
+            event: Its event.
+        """
+        run = cls.__new__(cls)
+        run.stage, run.event = slot.stage, event
+        run.slot, run.worker, run.start = slot, worker, start
+        run.blocked, run.attempts = worker.pause, worker.attempts
+        run.dropped, run.turn, run.traced = worker.dropped, None, None
+        run.fresh, run.is_source, run._step = True, False, 0  # noqa: SLF001
+        for turn in (TASK_TURN.get(), *worker.pending):
+            if turn is not None and turn.within is slot:
+                turn.within = run
+        slot.apart -= clock() - start - worker.away
+        slot.since = worker.away = worker.pause = worker.attempts = 0
+        worker.special = False
+        worker.dropped = None
+        return run
+
     def resume(self) -> None:
         """Begin a step: this thread works on this run now."""
         try:
@@ -144,7 +170,7 @@ class Run:
 
     def leave_context(self) -> None:
         """Keep the run's context for its next step, and restore the caller's."""
-        if self.traced is not None:
+        if self.traced is not None and self.traced.token is not None:
             self.traced.context = otel_context.get_current()
             self.traced.deactivate()
 
@@ -167,6 +193,9 @@ class Run:
         if self.dropped is not None and error is None:
             outcome = _names.DROPPED
             slot.drops[self.dropped] = slot.drops.get(self.dropped, 0) + 1
+            if _sinks.EVENTS:
+                context = self._context(traced)
+                announce_drop(slot, self.dropped, self.event, self.turn, context)
         plain = outcome == _names.SUCCESS
         part = slot if plain else slot.failure(outcome, error_type)
         if self.turn is not None and self.fresh:
@@ -183,6 +212,11 @@ class Run:
             error,
         )
 
+    def _context(self, traced: Traced | None) -> Context:
+        """Whose span a record is about: a generator's is not current any more."""
+        own = traced or self.traced
+        return otel_context.get_current() if own is None else own.context
+
     def failed(self, error: BaseException, took: int, traced: Traced | None) -> str:
         """Record a call or item that raised; returns its outcome."""
         outcome, error_type = _outcomes.classify(self.stage, error)
@@ -197,8 +231,7 @@ class Run:
                 took,
                 self.turn,
                 self.attempts,
-                # A generator's is not current any more.
-                None if traced is None else traced.context,
+                self._context(traced),
             )
         self.worker.logged = id(error) if self.worker.slot.since else 0
         self.sample(took, outcome, error_type, error, traced=traced)
@@ -218,75 +251,3 @@ def begin_run(stage: StageRecord, event: Any, *, items: bool = False) -> Run | N
     except Exception as error:  # noqa: BLE001 - never into the pipeline
         _guard.caught("begin", error)
         return None
-
-
-class Call:
-    """A coroutine's whole call: one sample, its span current from start to end."""
-
-    __slots__ = ("_opened", "run")
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        self._opened = run.slot.open
-        self._opened[self] = run.start
-        if run.traced is not None:
-            run.traced.activate()
-
-    def finish(self, error: BaseException | None) -> None:
-        """End the call."""
-        run = self.run
-        self._opened.pop(self, None)
-        run.suspend()
-        try:
-            took = clock() - run.start
-            if error is None:
-                run.sample(took, traced=run.traced)
-            else:
-                run.failed(error, took, run.traced)
-        except Exception as problem:  # noqa: BLE001 - never into the pipeline
-            _guard.caught("coroutine", problem)
-
-
-@types.coroutine
-def drive(
-    stage: StageRecord,
-    coroutine: Coroutine[Any, Any, Any],
-    event: Any,
-) -> Generator[Any, Any, Any]:
-    """Run a coroutine step by step, as ``await`` would, and record it.
-
-    Args:
-        stage: Where it is recorded.
-        coroutine: The user's coroutine, not yet started.
-        event: Its event.
-    """
-    run = begin_run(stage, event)
-    if run is None:
-        # As this is a coroutine too.
-        return (yield from coroutine)
-    call = Call(run)
-    value: Any = None
-    thrown: BaseException | None = None
-    while True:
-        run.resume()
-        try:
-            if thrown is None:
-                waited = coroutine.send(value)
-            else:
-                waited = coroutine.throw(thrown)
-        except StopIteration as stop:
-            call.finish(None)
-            return stop.value
-        except BaseException as error:
-            call.finish(error)
-            raise
-        finally:
-            # What was thrown in holds this frame: keep no cycle.
-            value = thrown = None
-        run.suspend()
-        try:
-            value = yield waited
-        except BaseException as problem:  # noqa: BLE001 - handed into the coroutine
-            thrown = problem
-        finally:
-            waited = None

@@ -11,6 +11,7 @@ import threading
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Final
 
+from stagelight import _guard
 from stagelight._cells import NANOSECONDS
 from stagelight._distribution import BATCH, NEVER, Distribution
 from stagelight._totals import HISTORY, Totals
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
     from stagelight._deferred import Deferred
     from stagelight._frames import Frame
     from stagelight._journey import Journey, Turn
+    from stagelight._quiet import Quiet
     from stagelight._records import StageRecord
     from stagelight._runs import Run
-    from stagelight._trail import Quiet
 
 #: Nanoseconds between two looks of a slot at its buffer: at the rate of the last
 #: period that would be one batch.
@@ -92,6 +93,12 @@ class Slot(Totals):
 
         Called before the call at hand counts.
         """
+        try:
+            self._turn_over(now)
+        except Exception as error:  # noqa: BLE001 - never into the pipeline
+            _guard.caught("slot", error)
+
+    def _turn_over(self, now: int) -> None:
         number = self.fold()
         second = now // NANOSECONDS
         if second != self.second:

@@ -22,7 +22,7 @@ from stagelight._model import (
     Snapshot,
     StageStats,
 )
-from stagelight._registry import REGISTRY, PipelineRecord
+from stagelight._registry import LATE, REGISTRY, PipelineRecord
 
 if TYPE_CHECKING:
     from stagelight._buffers import PoolRecord, QueueRecord
@@ -116,7 +116,8 @@ def _computed() -> float:
 def memory() -> int | None:
     """Resident memory of this process in bytes, None where it cannot be told."""
     try:
-        import psutil
+        with LATE:
+            import psutil
 
         return int(psutil.Process().memory_info().rss)
     except Exception:  # noqa: BLE001 - a broken psutil must not break stats()

@@ -23,6 +23,7 @@ from stagelight._deferred import (
 )
 from stagelight._distribution import Distribution, Exemplar
 from stagelight._journey import Journey, Turn, open_journey
+from stagelight._quiet import POSSIBLE, UNSHARED, Quiet, references
 from stagelight._tracer import TRACER
 
 if TYPE_CHECKING:
@@ -60,6 +61,55 @@ class Traced:
             # The public detach logs an error where a coroutine was moved.
             with contextlib.suppress(ValueError):
                 otel_context._RUNTIME_CONTEXT.detach(token)  # noqa: SLF001
+
+
+class Promised(Traced):
+    """A call outside of the head sample, whose span nobody has asked for yet."""
+
+    __slots__ = ("quiet",)
+
+    def __init__(self, slot: Slot, turn: Turn) -> None:
+        self.quiet = self.context = Quiet(slot, turn, clock())
+        self.token = None
+
+    @property
+    def span(self) -> trace.Span:  # type: ignore[override]
+        """The span, which is made by looking at it."""
+        return self.quiet.reveal() or trace.INVALID_SPAN
+
+    def keep(self, took: int, outcome: str) -> bool:
+        """Hold the call for its journey; False where its span is needed.
+
+        Args:
+            took: Its duration in nanoseconds.
+            outcome: Its outcome.
+        """
+        quiet = self.quiet
+        slot, turn = quiet.slot, quiet.turn
+        if (
+            slot is None
+            or turn is None
+            or quiet.span is not None
+            or outcome in _names.ERRORS
+            or took > slot.slow
+            or turn.journey.rescued
+            or references(quiet) > UNSHARED + 1
+        ):
+            return False
+        remember(turn.journey, slot.stage, quiet.began, clock())
+        return True
+
+
+def _is_quiet(turn: Turn, ambient: Context, links: list[Turn]) -> bool:
+    """Whether a turn's journey is outside of the head sample, and nobody adds to it."""
+    journey = turn.journey
+    if ambient or links or journey.ambient or not POSSIBLE or TRACER.sdk_decides:
+        return False
+    if not journey.quiet:
+        if journey.context is not None or TRACER.due <= clock():
+            return False
+        journey.quiet = True
+    return True
 
 
 def start_span(
@@ -128,6 +178,8 @@ def begin_span(
     """
     stage = slot.stage
     parent = otel_context.get_current()
+    if not nested and turn is not None and _is_quiet(turn, parent, links):
+        return Promised(slot, turn)
     attributes = stage_attributes(stage)
     journey = None
     others = [_span_of(link.journey.context) for link in links if link.journey.context]
@@ -194,7 +246,9 @@ def close(  # noqa: PLR0913, PLR0917
     finally:
         if traced is not None:
             traced.deactivate()
-            if isinstance(traced.span, Deferred) and not traced.span.sampled:
+            if isinstance(traced, Promised) and traced.keep(took, outcome):
+                pass
+            elif isinstance(traced.span, Deferred) and not traced.span.sampled:
                 _defer(
                     slot, traced.span, took, pause, outcome, error_type, event, error
                 )

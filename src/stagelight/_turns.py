@@ -24,9 +24,10 @@ from stagelight._journey import (
     leave_turn,
     set_turn,
 )
+from stagelight._quiet import CURRENT, light_journey, steps
 from stagelight._slots import NO_SLOT, PENDING, TRACING, Slot, Worker
 from stagelight._tracer import TRACER
-from stagelight._trail import CURRENT, light_journey, settle, steps
+from stagelight._trail import settle
 
 #: Fetched events that a worker remembers until a stage takes them (span link limit).
 _MAX_PENDING: Final = 128

@@ -169,7 +169,7 @@ def _point(point: Any) -> dict[str, Any]:
 def capture(*readers: Any) -> Iterator[Captured]:
     """Capture spans, metrics and logs of every pipeline of this process.
 
-    Counts start from zero. Nested captures are not supported.
+    Counts and suppressed notices start from zero. Nested captures are not supported.
 
     Args:
         readers: Further SDK metric readers to attach.
@@ -186,6 +186,7 @@ def capture(*readers: Any) -> Iterator[Captured]:
     )
     emitting = _logs.EMITTER.provider
     REGISTRY.zero()
+    _logs.EMITTER.begin_anew()
     _guard.STRICT.on = True
     _setup.adopt(
         tracer_provider=captured.tracer_provider,

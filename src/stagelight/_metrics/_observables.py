@@ -33,6 +33,8 @@ class Collection(threading.local):
         look: What its callbacks and histograms are read from; made on first use.
         reader: The SDK's reader, None outside of the seam.
         touched: Whether one of our callbacks ran: the provider has our instruments.
+        served: Metrics that the look has given to ``meter`` outside of the seam.
+        meter: The meter that it was made for.
     """
 
     def __init__(self) -> None:
@@ -40,6 +42,8 @@ class Collection(threading.local):
         self.reader: object | None = None
         self.touched = False
         self.made = 0.0
+        self.served: set[str] = set()
+        self.meter: Meter | None = None
 
 
 COLLECTION: Final = Collection()
@@ -47,11 +51,12 @@ COLLECTION: Final = Collection()
 ON_FOREIGN: Final[list[Callable[[Meter], None]]] = []
 
 
-def current_look(meter: Meter) -> Look:
+def current_look(meter: Meter, metric: _names.Metric) -> Look:
     """The look of the running collection.
 
     Args:
         meter: Our meter of the provider that collects.
+        metric: What it asks for: asking twice shows that another collection began.
     """
     collection = COLLECTION
     if collection.reader is not None:
@@ -62,9 +67,16 @@ def current_look(meter: Meter) -> Look:
     for tell in ON_FOREIGN:
         tell(meter)
     now = time.monotonic()
-    if collection.look is None or now - collection.made > _FRESH:
-        collection.look = Look(_ANYBODY)
+    if (
+        collection.look is None
+        or collection.meter is not meter
+        or metric.name in collection.served
+        or now - collection.made > _FRESH
+    ):
+        collection.look, collection.meter = Look(_ANYBODY), meter
         collection.made = now
+        collection.served = set()
+    collection.served.add(metric.name)
     return collection.look
 
 
@@ -76,7 +88,7 @@ def _callback(
         try:
             return [
                 Observation(value, attributes)
-                for value, attributes in current_look(meter).numbers(metric)
+                for value, attributes in current_look(meter, metric).numbers(metric)
             ]
         except Exception as error:  # noqa: BLE001 - never into the reader
             _guard.caught("collect", error)

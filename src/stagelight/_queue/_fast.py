@@ -12,9 +12,9 @@ from typing import Any
 from stagelight import _guard
 from stagelight._distribution import BATCH
 from stagelight._journey import Turn
+from stagelight._quiet import CURRENT
 from stagelight._slots import NO_SLOT, TRACING
 from stagelight._tracer import TRACER
-from stagelight._trail import CURRENT
 from stagelight._turns import fetched, origin
 from stagelight._workers import THIS, this_worker
 

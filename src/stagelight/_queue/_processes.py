@@ -21,6 +21,7 @@ from stagelight._aside import step_aside
 from stagelight._buffers import QueueRecord
 from stagelight._carrier import pack, unpack
 from stagelight._journey import Journey, Turn
+from stagelight._known import OBSERVED
 from stagelight._queue._flow import (
     Flow,
     begin_wait_for_event,
@@ -115,7 +116,10 @@ def revive(value: tuple[Any, ...], pipeline: str, name: str) -> Any:
     target = function(*arguments)
     target.__setstate__(state)
     try:
-        observe(target, _record(pipeline, name))
+        record = _record(pipeline, name)
+        observe(target, record)
+        record.owner = weakref.ref(target)
+        OBSERVED.add(target, record)
     except Exception as error:  # noqa: BLE001 - never into the pipeline
         _guard.caught("revive", error)
     return target

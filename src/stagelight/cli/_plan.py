@@ -22,6 +22,7 @@ class Plan:
         settings: How to observe it.
         json: Where the document goes, or None.
         table: Whether the table is printed.
+        explain: Whether it is said what was observed, and why.
     """
 
     program: str
@@ -30,3 +31,4 @@ class Plan:
     settings: Settings
     json: Path | None
     table: bool
+    explain: bool = False

@@ -36,6 +36,9 @@ from stagelight.cli._refused import Refused
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the final state and all failures to FILE.",
 )
+@click.option(
+    "--explain", is_flag=True, help="Say at the end what was observed, and why not."
+)
 @click.option("--no-table", is_flag=True, help="Print no table at the end.")
 @click.option(
     "--json-logs", is_flag=True, help="Write failed events as JSON lines to stderr."
@@ -48,6 +51,7 @@ def run(  # noqa: PLR0913 - one parameter for each option
     stages: tuple[str, ...],
     name: str | None,
     document: Path | None,
+    explain: bool,
     no_table: bool,
     json_logs: bool,
     program: str,
@@ -73,7 +77,7 @@ def run(  # noqa: PLR0913 - one parameter for each option
         json_logs=json_logs or settings.json_logs,
     )
     path = None if document is None else _writable(document)
-    return Plan(program, arguments, is_module, settings, path, not no_table)
+    return Plan(program, arguments, is_module, settings, path, not no_table, explain)
 
 
 def _writable(path: Path) -> Path:

@@ -89,16 +89,20 @@ def maker(made: object, package: str) -> FrameType | None:
         made: The object, whose base class is being initialised.
         package: Top-level package that the base class belongs to.
     """
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - no other way
-    for _ in range(_DEEP):
-        if frame is None:
-            return None
-        if not _is_between(frame, made, package):
-            break
-        frame = frame.f_back
+    frame = asker(made, package)
     if frame is not None and is_application(frame.f_code.co_filename):
         return frame
     return None
+
+
+def asker(made: object, package: str) -> FrameType | None:
+    """The frame that asked for an object, whosever it is; arguments as above."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - no other way
+    for _ in range(_DEEP):
+        if frame is None or not _is_between(frame, made, package):
+            return frame
+        frame = frame.f_back
+    return frame
 
 
 def _is_between(frame: FrameType, made: object, package: str) -> bool:

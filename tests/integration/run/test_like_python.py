@@ -91,7 +91,7 @@ SCRIPTS = {
         threading.Thread(target=sys.exit, args=(3,)).start()
     """,
     "tracebacks of queues and pools": """
-        import asyncio, multiprocessing, queue, traceback
+        import asyncio, multiprocessing, queue, time, traceback
         from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
         def boom(x):
             raise KeyError(x)
@@ -117,8 +117,10 @@ SCRIPTS = {
         if __name__ == "__main__":
             for kind in (ThreadPoolExecutor, ProcessPoolExecutor):
                 with kind(1) as pool:
-                    show(lambda: pool.submit(boom, 1).result())
-                    show(lambda: list(pool.map(boom, [1, 2])))
+                    future = pool.submit(boom, 1)
+                    while not future.done():
+                        time.sleep(0.01)
+                    show(future.result)
                 show(lambda: pool.submit(boom))
             show(lambda: asyncio.run(full()))
             show(lambda: asyncio.run(cancelled()))

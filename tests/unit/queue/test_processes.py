@@ -55,6 +55,20 @@ def test_events_arrive_as_they_are(pipeline, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_a_child_may_observe_it_again(pipeline, method):
+    """A child that is given an observed queue may ask for it in the same words."""
+    context = multiprocessing.get_context(method)
+    inbox = pipeline.queue(context.Queue(), "in")
+    outbox = context.Queue()
+    child = context.Process(target=children.observe_again, args=(inbox, outbox))
+    child.start()
+    inbox.put("event")
+    assert outbox.get(timeout=20) == [True, "event", 1]
+    child.join(20)
+    assert child.exitcode == 0
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_wait_is_recorded_by_the_consumer(pipeline, method):
     """A fetched event counts in the process that fetched it, and only there."""
     context = multiprocessing.get_context(method)
