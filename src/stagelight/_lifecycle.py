@@ -43,6 +43,10 @@ def install(flush: Flush) -> None:
     _catch_sigterm()
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_after_fork)
+    processes = sys.modules.get("multiprocessing.process")
+    if processes is not None and processes.parent_process() is not None:
+        # No exit handler runs in it, where it was forked before it came here.
+        flush_before_exit()
 
 
 def _at_exit() -> None:

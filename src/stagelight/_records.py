@@ -153,6 +153,8 @@ class StageRecord(SlotRecord):
         self.name = name
         self.kind = kind
         self.function = function
+        #: Its fully qualified name, where it has one.
+        self.code = function
         self.span_name = f"process {name}"
         self.event_id: Callable[[Any], Any] | None = None
         self.blocked_peak = Peak()

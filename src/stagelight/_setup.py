@@ -51,7 +51,8 @@ def configure(  # noqa: PLR0913 - keyword only, all optional
         meter_provider: A provider to use instead of the global one.
         logger_provider: A provider to use instead of the global one.
         journeys_per_second: Journeys sampled at their head, or ``"all"``; by default
-            50. ``OTEL_TRACES_SAMPLER`` replaces it.
+            50. With 0 only what is rescued has a trace. ``OTEL_TRACES_SAMPLER``
+            replaces it.
         rescues_per_second: Further journeys that are traced because a stage failed
             (and, at a twentieth of the rate, because one was far slower than its
             like), or ``"all"``; by default 100, 0 for none.
@@ -131,7 +132,9 @@ def adopt(
     PROVIDERS.meter = meter_provider or metrics.get_meter_provider()
     PROVIDERS.logger = logger_provider or otel_logs.get_logger_provider()
     PROVIDERS.closed = False
-    TRACER.configure(tracer_provider, journeys_per_second)
+    TRACER.configure(
+        tracer_provider, journeys_per_second, rescuing=rescues_per_second != 0
+    )
     from stagelight import _rescue  # loads the SDK
 
     _rescue.install(rescues_per_second)

@@ -11,6 +11,7 @@ import threading
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Final
 
+from stagelight import _guard
 from stagelight._cells import NANOSECONDS
 from stagelight._distribution import BATCH, NEVER, Distribution
 from stagelight._totals import HISTORY, Totals
@@ -92,6 +93,12 @@ class Slot(Totals):
 
         Called before the call at hand counts.
         """
+        try:
+            self._turn_over(now)
+        except Exception as error:  # noqa: BLE001 - never into the pipeline
+            _guard.caught("slot", error)
+
+    def _turn_over(self, now: int) -> None:
         number = self.fold()
         second = now // NANOSECONDS
         if second != self.second:

@@ -226,9 +226,9 @@ def test_the_table_follows_the_conventions():
     """Names are dotted and unique, units are UCUM, texts one sentence without stop."""
     assert len(ROWS) == len(_names.METRICS)
     for row in _names.METRICS:
-        assert row.name.startswith(f"{_names.SCOPE}.")
+        assert row.name.startswith((f"{_names.SCOPE}.", "process."))
         assert row.name == row.name.lower()
-        assert row.unit == "s" or (row.unit[0], row.unit[-1]) == ("{", "}")
+        assert row.unit in {"s", "By"} or (row.unit[0], row.unit[-1]) == ("{", "}")
         assert not row.name.endswith(("_total", ".count.total", "_seconds"))
         assert row.description[0].isupper()
         assert not row.description.endswith(".")
