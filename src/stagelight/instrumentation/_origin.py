@@ -18,6 +18,9 @@ _KNOWN: Final[dict[str, bool]] = {}
 #: Folders whose files are the application's although they are installed.
 _PROGRAM: Final[list[str]] = []
 _DEEP: Final = 64
+#: Package of a class -> another one that makes such objects for the application: an
+#: event loop makes its default executor when it is first needed.
+_MAKERS: Final = {"concurrent": "asyncio"}
 
 
 def _folder(path: str) -> str:
@@ -112,4 +115,8 @@ def _is_between(frame: FrameType, made: object, package: str) -> bool:
     if code.co_name == "__init__" and code.co_argcount:
         return frame.f_locals.get(code.co_varnames[0]) is made
     module = frame.f_globals.get("__name__", "")
-    return isinstance(module, str) and module.partition(".")[0] in {package, "wrapt"}
+    return isinstance(module, str) and module.partition(".")[0] in {
+        package,
+        "wrapt",
+        _MAKERS.get(package),
+    }

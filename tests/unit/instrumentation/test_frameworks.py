@@ -6,6 +6,7 @@ import importlib
 import subprocess
 import sys
 import types
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +21,6 @@ from stagelight.instrumentation.frameworks._delivery import root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 HOME = "stagelight.instrumentation.frameworks"
 SOURCE = """
@@ -246,6 +246,14 @@ def test_the_table_has_a_row_for_each():
     lines = _catalog.table().splitlines()
     assert len(lines) == 2 + len(FRAMEWORKS)
     assert {line.count("|") for line in lines} == {7}
+
+
+def test_the_page_of_frameworks_has_the_table():
+    """docs/frameworks.md shows the generated table, and names who is left alone."""
+    page = Path(__file__).parents[3] / "docs" / "frameworks.md"
+    text = page.read_text(encoding="utf-8")
+    assert f"\n{_catalog.table()}\n" in text
+    assert f"their own: {', '.join(sorted(_catalog.ASIDE))}." in " ".join(text.split())
 
 
 def test_importing_the_catalogue_loads_no_framework():
