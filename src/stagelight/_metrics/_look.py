@@ -48,7 +48,7 @@ class Look:
         self.reader = reader
         observed: dict[Worker, int] = {}
         self.stages: list[tuple[StageRecord, StageReading]] = [
-            (stage, stage.read(observed)) for stage in REGISTRY.stages()
+            (stage, stage.read(observed, history=False)) for stage in REGISTRY.stages()
         ]
         self.queues: list[QueueRecord] = REGISTRY.queues()
         self.pools = REGISTRY.pools()
@@ -89,7 +89,7 @@ class Look:
         with REGISTRY.lock:
             pipelines = list(REGISTRY.pipelines.values())
         for pipeline in pipelines:
-            journeys = pipeline.journeys.totals()
+            journeys = pipeline.journeys.totals(history=False)
             parts = [((_names.SUCCESS, ""), journeys), *journeys.failures.items()]
             for (outcome, _), part in parts:
                 if part.count:
