@@ -291,6 +291,20 @@ ASIDE: Final[dict[str, str]] = {
 }
 
 
+def is_known(module: str) -> bool:
+    """Whether a module belongs to a framework that has an instrumentor here.
+
+    What such a framework makes for itself is not the application's, though it be run by
+    ``python -m``.
+
+    Args:
+        module: Its name.
+    """
+    root = module.partition(".")[0]
+    roots = {name.partition(".")[0] for one in FRAMEWORKS for name in one.waits_for}
+    return root in roots or root in ASIDE
+
+
 def table() -> str:
     """The README's table: what is recorded of each framework."""
     head = ("framework", "stages", "one trace per", "queue", "counted", "across")
