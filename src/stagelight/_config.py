@@ -10,6 +10,7 @@ import difflib
 import json
 import math
 import os
+import re
 import sys
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -43,6 +44,14 @@ class Settings:
         rescues_per_second: Failed journeys that are traced besides, or ``"all"``.
         json_logs: Whether failed events are also written as JSON lines.
         event_id: Attribute or key path of an event's identifier, as ``meta.id``.
+        listen: Where page and probes are served, as ``127.0.0.1:8321``, or ``off``.
+        watchdog: Where a process of its own answers the probes as well.
+        grpc: Where the gRPC health service is served as well.
+        token: What others than this machine have to show.
+        ingress: ``push`` or ``pull``; see ``health.Limits``.
+        tap: Whether samples of events may be looked at.
+        trace_url: Address of a trace, with ``{trace_id}`` in it.
+        redact: Regular expressions of what never leaves, beside the usual secrets.
     """
 
     pipeline: str | None = None
@@ -52,6 +61,14 @@ class Settings:
     rescues_per_second: float | Literal["all"] = 100.0
     json_logs: bool = False
     event_id: str | None = None
+    listen: str | None = None
+    watchdog: str | None = None
+    grpc: str | None = None
+    token: str | None = None
+    ingress: Literal["push", "pull"] = "push"
+    tap: bool = False
+    trace_url: str | None = None
+    redact: tuple[str, ...] = ()
 
     def wants_queue(self, name: str) -> bool:
         """Whether a queue or pool of that name is to be observed.
@@ -157,14 +174,16 @@ def _json(text: str) -> Any:
         return text  # which is refused as any other text
 
 
-def _from_text(key: str, text: str) -> Any:
+def _from_text(key: str, text: str) -> Any:  # noqa: PLR0911 - one for each form
     """A variable's text as the value that a file would hold."""
     text = text.strip()
+    if key == "redact":
+        return [text]  # a regular expression may have commas
     if key == "stages" and text.startswith("["):
         return _json(text)
     if key in {"stages", "queues"}:
         return [part.strip() for part in text.split(",") if part.strip()]
-    if key == "json_logs":
+    if key in {"json_logs", "tap"}:
         words = {"true": True, "1": True, "false": False, "0": False}
         return words.get(text.lower(), text)
     if key.endswith("_per_second") and text.lower() != "all":
@@ -234,6 +253,42 @@ def _read_path(value: object, place: str) -> str:
     raise _refuse(value, place, "an attribute or key, or several joined as meta.id")
 
 
+def _read_text(value: object, place: str) -> str:
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    raise _refuse(value, place, "a text")
+
+
+def _read_ingress(value: object, place: str) -> str:
+    if value in {"push", "pull"}:
+        return str(value)
+    raise _refuse(value, place, '"push" or "pull"')
+
+
+def _read_trace_url(value: object, place: str) -> str:
+    if (
+        isinstance(value, str)
+        and value.startswith(("http://", "https://"))
+        and "{trace_id}" in value
+    ):
+        return value
+    raise _refuse(
+        value,
+        place,
+        "an http(s) address with {trace_id}, as .../trace/{trace_id}",
+    )
+
+
+def _read_redact(value: object, place: str) -> tuple[str, ...]:
+    texts = _texts(value, place, "a regular expression")
+    for text in texts:
+        try:
+            re.compile(text)
+        except re.error as error:  # noqa: PERF203 - a handful, once
+            raise _refuse(text, place, f"a regular expression: {error}") from None
+    return tuple(texts)
+
+
 _READERS: Final[dict[str, Callable[[object, str], Any]]] = {
     "pipeline": _read_name,
     "stages": read_stages,
@@ -242,4 +297,12 @@ _READERS: Final[dict[str, Callable[[object, str], Any]]] = {
     "rescues_per_second": _read_rate,
     "json_logs": _read_flag,
     "event_id": _read_path,
+    "listen": _read_text,
+    "watchdog": _read_text,
+    "grpc": _read_text,
+    "token": _read_text,
+    "ingress": _read_ingress,
+    "tap": _read_flag,
+    "trace_url": _read_trace_url,
+    "redact": _read_redact,
 }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from opentelemetry import _logs as otel_logs
 from opentelemetry import metrics, trace
 
-from stagelight import _guard, _lifecycle, _logs, _metrics
+from stagelight import _guard, _lifecycle, _logs, _metrics, _sinks
 from stagelight._environment import check_environment
 from stagelight._errors import ConfigurationError
 from stagelight._flushing import flush_now
@@ -42,7 +42,8 @@ def configure(  # noqa: PLR0913 - keyword only, all optional
     Every variable that the SDK supports is followed, ``OTEL_CONFIG_FILE`` included.
     Where none names an exporter, OTLP is used, by http/protobuf (by grpc where the
     endpoint's port is 4317). Providers that are passed or set already are adopted
-    instead. Flushes at exit, at SIGTERM and in forked children. Call it once, early.
+    instead. Where the setting ``listen`` says an address, page and probes are
+    served. Flushes at exit, at SIGTERM and in forked children. Call it once, early.
 
     Args:
         service_name: ``service.name``, unless ``OTEL_SERVICE_NAME`` is set.
@@ -91,6 +92,8 @@ def configure(  # noqa: PLR0913 - keyword only, all optional
         rescues_per_second=rescues,
     )
     _lifecycle.install(flush_now)
+    for tell in _sinks.CONFIGURED:
+        tell()
 
 
 def _rate(

@@ -6,14 +6,16 @@ Empty and free by default. A sink never gets to break the caller.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from opentelemetry.context import Context
+
+    from stagelight._records import StageRecord
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,27 @@ class EventRecord:
 
 #: Told of every failed event, drop, and queue notice.
 EVENTS: Final[list[Callable[[EventRecord], None]]] = []
+
+#: Told when the program has configured telemetry.
+CONFIGURED: Final[list[Callable[[], None]]] = []
+#: Gives pipeline, stage and state of health of each stage, where somebody watches it.
+STATUS: Final[list[Callable[[], Iterable[tuple[str, str, str]]]]] = []
+
+#: Gives the alerts of now as plain data, where somebody evaluates rules.
+ALERTS: Final[list[Callable[[], list[dict[str, Any]]]]] = []
+#: Told of stage, event, and result or exception of a call, while somebody looks.
+TAPS: Final[list[Callable[[StageRecord, Any, Any, BaseException | None], None]]] = []
+
+
+def tapped(
+    stage: StageRecord, event: Any, result: Any, error: BaseException | None
+) -> None:
+    """Show a call to those who look."""
+    for tap in TAPS:
+        try:
+            tap(stage, event, result, error)
+        except Exception as problem:  # noqa: BLE001, PERF203 - never into the pipeline
+            _guard.caught("tap", problem)
 
 
 def announce(record: EventRecord) -> None:

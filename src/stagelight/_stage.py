@@ -9,7 +9,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from stagelight._automatic import plain
+from stagelight._automatic import claim, plain
 from stagelight._call import MARK, compile_wrapper
 from stagelight._errors import ConfigurationError
 from stagelight._records import Kind, StageRecord
@@ -63,6 +63,8 @@ def stage_of(target: Any) -> StageRecord | None:
 def _observe_object(target: Any, process: Any, make: MakeStage) -> Any:
     if stage_of(process) is not None:
         return target  # its class is observed
+    if plain(process) is not process:
+        claim(type(target))
     from stagelight._proxies import ObservedStage
 
     return ObservedStage(target, _make=make)

@@ -8,7 +8,9 @@ import pytest
 
 from harness.command import run_command
 
-COMMANDS = ("doctor", "grafana", "run", "vendor")
+COMMANDS = (
+    *("doctor", "grafana", "probe", "run", "serve", "stats", "tap", "top", "vendor"),
+)
 
 LOADED = """
 import json, sys

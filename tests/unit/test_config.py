@@ -20,6 +20,14 @@ journeys_per_second = 5
 rescues_per_second = "all"
 json_logs = true
 event_id = "meta.id"
+listen = "127.0.0.1:9000"
+watchdog = "0.0.0.0:9001"
+grpc = "9002"
+token = "correct-horse-battery"
+ingress = "pull"
+tap = true
+trace_url = "http://jaeger/trace/{trace_id}"
+redact = ['patient-\\d+']
 """
 SETTINGS = Settings(
     pipeline="orders",
@@ -29,6 +37,14 @@ SETTINGS = Settings(
     rescues_per_second="all",
     json_logs=True,
     event_id="meta.id",
+    listen="127.0.0.1:9000",
+    watchdog="0.0.0.0:9001",
+    grpc="9002",
+    token="correct-horse-battery",
+    ingress="pull",
+    tap=True,
+    trace_url="http://jaeger/trace/{trace_id}",
+    redact=(r"patient-\d+",),
 )
 
 
@@ -73,6 +89,14 @@ def test_every_variable(tmp_path):
         "STAGELIGHT_RESCUES_PER_SECOND": "ALL".lower(),
         "STAGELIGHT_JSON_LOGS": "True",
         "STAGELIGHT_EVENT_ID": "meta.id",
+        "STAGELIGHT_LISTEN": "127.0.0.1:9000",
+        "STAGELIGHT_WATCHDOG": "0.0.0.0:9001",
+        "STAGELIGHT_GRPC": "9002",
+        "STAGELIGHT_TOKEN": "correct-horse-battery",
+        "STAGELIGHT_INGRESS": "pull",
+        "STAGELIGHT_TAP": "1",
+        "STAGELIGHT_TRACE_URL": "http://jaeger/trace/{trace_id}",
+        "STAGELIGHT_REDACT": r"patient-\d+",
         "OTEL_SERVICE_NAME": "not ours",
     }
     assert load(tmp_path, environment) == SETTINGS
@@ -118,12 +142,31 @@ def test_the_nearest_file_counts(tmp_path):
     assert load(inner, {}).pipeline == "own"
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("ingress = 'both'", 'it takes "push" or "pull"'),
+        ("tap = 'yes'", "it takes true or false"),
+        ("listen = ''", "it takes a text"),
+        ("trace_url = 'http://jaeger/'", "with {trace_id}"),
+        ("trace_url = 'javascript:{trace_id}'", "an http(s) address"),
+        ("redact = ['(']", "a regular expression"),
+        ("redact = 'x'", "a list of texts"),
+    ],
+)
+def test_what_is_served_is_checked(file, tmp_path, line, words):
+    """Bad values of the server's keys are refused as any others."""
+    file(line)
+    assert words in refused(tmp_path)
+
+
 def test_an_unknown_key(file, tmp_path):
     """The error names the file, the key, the nearest known one, and all of them."""
     place = file("piplines = 'orders'")
     assert refused(tmp_path) == (
         f"{place}: unknown key 'piplines'; did you mean pipeline? known are pipeline, "
-        "stages, queues, journeys_per_second, rescues_per_second, json_logs, event_id"
+        "stages, queues, journeys_per_second, rescues_per_second, json_logs, event_id, "
+        "listen, watchdog, grpc, token, ingress, tap, trace_url, redact"
     )
     place = file("zebra = 1")
     assert refused(tmp_path).startswith(f"{place}: unknown key 'zebra'; known are pip")

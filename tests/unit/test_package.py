@@ -23,6 +23,7 @@ LAYERS = [
             "_names",
             "_errors",
             "_model",
+            "_insights",
             "_patterns",
             "_declared",
             "_config",
@@ -48,6 +49,7 @@ LAYERS = [
             "_buffers",
             "_registry",
             "_deferred",
+            "_cpu",
             "_tracer",
             "_journey",
             "_outcomes",
@@ -71,7 +73,11 @@ LAYERS = [
     *[
         (2, name)
         for name in (
+            "_sight",
+            "_insight",
             "_bottleneck",
+            "_limiting",
+            "_cost",
             "_snapshot",
             "_register",
             "_known",
@@ -106,6 +112,9 @@ LAYERS = [
         )
     ],
     # L4 operate
+    (4, "health"),
+    (4, "server"),
+    (4, "fleet"),
     (4, "_doctor"),
     (4, "instrumentation"),
     (4, "dask"),
@@ -194,13 +203,16 @@ def test_public_names_are_exactly_these() -> None:
         "ConfigurationError",
         "ObservedStage",
         "Pipeline",
+        "Server",
         "StagelightError",
         "__version__",
+        "asgi_app",
         "configure",
         "drop",
         "force_flush",
         "journey",
         "retry",
+        "serve",
         "shutdown",
     ]
     for name in stagelight.__all__:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from stagelight import _guard, _names
+from stagelight import _guard, _names, _sinks
 from stagelight._cells import NANOSECONDS
 from stagelight._distribution import Distribution
 from stagelight._registry import REGISTRY
@@ -227,6 +227,38 @@ def _put_blocked(look: Look) -> _Numbers:
         yield queue.blocked_time() / NANOSECONDS, queue_key(queue)
 
 
+def _flow_link(look: Look) -> _Numbers:
+    for stage, _ in look.stages:
+        me = f"stage:{stage.name}"
+        links = [(f"queue:{name}", me) for name in stage.inputs]
+        links += [(me, f"queue:{name}") for name in stage.outputs]
+        links += [(me, f"stage:{name}") for name in stage.inner]
+        for from_, to in links:
+            yield 1, _link(stage.pipeline.name, from_, to)
+    for queue in look.queues:
+        for name in queue.pipeline.passes.get(queue.name, ()):
+            yield (
+                1,
+                _link(queue.pipeline.name, f"queue:{name}", f"queue:{queue.name}"),
+            )
+
+
+def _link(pipeline: str, from_: str, to: str) -> Attributes:
+    return {
+        _names.PIPELINE: pipeline,
+        _names.LINK_FROM: from_,
+        _names.LINK_TO: to,
+    }
+
+
+def _stage_status(_: Look) -> _Numbers:
+    for watcher in list(_sinks.STATUS):
+        for pipeline, stage, state in watcher():
+            key: Attributes = {_names.PIPELINE: pipeline, _names.STAGE: stage}
+            for one in _names.STATES:
+                yield int(one == state), {**key, _names.STATE: one}
+
+
 def _memory(_: Look) -> _Numbers:
     usage = memory()
     if usage is not None:
@@ -259,6 +291,8 @@ _NUMBERS: Final[dict[str, Callable[[Look], Any]]] = {
     _names.WORKER_COUNT.name: _worker_count,
     _names.WORKER_LIMIT.name: _worker_limit,
     _names.BLOCKED_MAX.name: _blocked_max,
+    _names.FLOW_LINK.name: _flow_link,
+    _names.STAGE_STATUS.name: _stage_status,
     _names.MEMORY.name: _memory,
     _names.TELEMETRY_DROPPED.name: _telemetry_dropped,
     _names.TELEMETRY_ERRORS.name: _telemetry_errors,

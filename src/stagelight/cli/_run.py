@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from stagelight import _guard
+from stagelight import _guard, _sinks
 from stagelight._errors import ConfigurationError
-from stagelight.cli import _program, _stderr
+from stagelight.cli import _program, _serving, _stderr
 from stagelight.cli._ending import Ending
 from stagelight.cli._modules import SetAside
 from stagelight.instrumentation import _children, _install, _matching
@@ -23,7 +23,9 @@ def run(plan: Plan) -> None:
         plan: What to run and how.
     """
     _stderr.take_warnings()
+    _sinks.CONFIGURED.clear()  # it is served here, or not at all
     exporting = _export(plan)
+    _serving.serve(plan)
     aside = SetAside()
     Ending(plan, aside, exporting=exporting).install()
     try:

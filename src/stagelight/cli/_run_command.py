@@ -43,6 +43,12 @@ from stagelight.cli._refused import Refused
 @click.option(
     "--json-logs", is_flag=True, help="Write failed events as JSON lines to stderr."
 )
+@click.option(
+    "--listen",
+    metavar="ADDRESS",
+    help="Serve page and probes there, or off; by default on 127.0.0.1:8321, or a free "
+    "port where that is taken.",
+)
 @click.argument("program")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def run(  # noqa: PLR0913 - one parameter for each option
@@ -54,6 +60,7 @@ def run(  # noqa: PLR0913 - one parameter for each option
     explain: bool,
     no_table: bool,
     json_logs: bool,
+    listen: str | None,
     program: str,
     arguments: tuple[str, ...],
 ) -> Plan:
@@ -61,7 +68,8 @@ def run(  # noqa: PLR0913 - one parameter for each option
 
     PROGRAM is a script, a folder or zip file with __main__.py, or with -m a module.
     Options that follow it are its own. It behaves as under plain Python; a table goes
-    to stderr when it ends, and telemetry where OTEL_EXPORTER_OTLP_ENDPOINT says.
+    to stderr when it ends, and telemetry where OTEL_EXPORTER_OTLP_ENDPOINT says. While
+    it runs a page shows it live, at the address that a line on stderr tells.
     """
     try:
         settings = _config.load()
@@ -77,7 +85,16 @@ def run(  # noqa: PLR0913 - one parameter for each option
         json_logs=json_logs or settings.json_logs,
     )
     path = None if document is None else _writable(document)
-    return Plan(program, arguments, is_module, settings, path, not no_table, explain)
+    return Plan(
+        program,
+        arguments,
+        is_module,
+        settings,
+        path,
+        not no_table,
+        explain,
+        listen or settings.listen,
+    )
 
 
 def _writable(path: Path) -> Path:

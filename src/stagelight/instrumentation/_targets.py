@@ -112,7 +112,7 @@ def _look_at_module(module: ModuleType) -> None:
             continue
         pattern = _matching.find(module.__name__, name)
         own = getattr(value, "__module__", module.__name__) == module.__name__
-        if pattern is None or (is_glob(pattern.target) and not own):
+        if pattern is None or not (own or pattern.is_exact):
             continue
         twin = observe(value, pattern, f"{module.__name__}:{name}")
         if twin is not None:
