@@ -108,7 +108,7 @@ def work(
     )
     with run as program:
         program.wait_for_line("Huey consumer started", 30)
-        for _ in range(200):
+        for _ in range(1200):
             text = said.read_text() if said.exists() else ""
             if len(text.splitlines()) >= len(DONE):
                 break

@@ -248,6 +248,14 @@ def test_the_table_has_a_row_for_each():
     assert {line.count("|") for line in lines} == {7}
 
 
+def test_a_framework_that_is_run_is_no_application():
+    """What ``-m kedro`` makes for itself is Kedro's, an unknown package's is not."""
+    assert _catalog.is_known("kedro")
+    assert _catalog.is_known("distributed.cli.dask_worker")
+    assert _catalog.is_known("prefect")
+    assert not _catalog.is_known("shop.kedro")
+
+
 def test_the_page_of_frameworks_has_the_table():
     """docs/frameworks.md shows the generated table, and names who is left alone."""
     page = Path(__file__).parents[3] / "docs" / "frameworks.md"

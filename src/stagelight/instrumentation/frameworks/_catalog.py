@@ -35,9 +35,20 @@ class Framework:
     across: str = ""
 
 
-_NONE: Final = "those that call it"
+def _retries(name: str, versions: str, *waits_for: str) -> Framework:
+    """A library that only repeats what the stages do."""
+    return Framework(
+        name,
+        name,
+        versions,
+        name,
+        waits_for,
+        stages="those that call it",
+        events="retries, waits, give-ups",
+    )
 
-#: In the order of the README's table.
+
+#: In the order of the page's table.
 FRAMEWORKS: Final[tuple[Framework, ...]] = (
     Framework(
         "Kedro",
@@ -242,42 +253,10 @@ FRAMEWORKS: Final[tuple[Framework, ...]] = (
         trace="element; in processes, each stage of it",
         queue="the input of each stage of threads and tasks",
     ),
-    Framework(
-        "tenacity",
-        "tenacity",
-        ">=8.2,<10",
-        "tenacity",
-        ("tenacity", "tenacity.asyncio"),
-        stages=_NONE,
-        events="retries, waits, give-ups",
-    ),
-    Framework(
-        "stamina",
-        "stamina",
-        ">=23.3",
-        "stamina",
-        ("stamina",),
-        stages=_NONE,
-        events="retries, waits, give-ups",
-    ),
-    Framework(
-        "backoff",
-        "backoff",
-        ">=2.1,<3",
-        "backoff",
-        ("backoff._sync", "backoff._async"),
-        stages=_NONE,
-        events="retries, waits, give-ups",
-    ),
-    Framework(
-        "urllib3.Retry",
-        "urllib3",
-        ">=1.26,<3",
-        "urllib3",
-        ("urllib3.util.retry",),
-        stages=_NONE,
-        events="retries, waits, give-ups",
-    ),
+    _retries("tenacity", ">=8.2,<10", "tenacity", "tenacity.asyncio"),
+    _retries("stamina", ">=23.3", "stamina"),
+    _retries("backoff", ">=2.1,<3", "backoff._sync", "backoff._async"),
+    _retries("urllib3", ">=1.26,<3", "urllib3.util.retry"),
 )
 
 #: Top-level module -> why it gets no second span.
@@ -289,6 +268,20 @@ ASIDE: Final[dict[str, str]] = {
     "ray": "Ray traces its own tasks",
     "taskiq": "taskiq has an OpenTelemetryMiddleware of its own",
 }
+
+
+def is_known(module: str) -> bool:
+    """Whether a module belongs to a framework that has an instrumentor here.
+
+    What such a framework makes for itself is not the application's, though it be run by
+    ``python -m``.
+
+    Args:
+        module: Its name.
+    """
+    root = module.partition(".")[0]
+    roots = {name.partition(".")[0] for one in FRAMEWORKS for name in one.waits_for}
+    return root in roots or root in ASIDE
 
 
 def table() -> str:

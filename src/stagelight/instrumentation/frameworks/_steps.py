@@ -150,6 +150,7 @@ def step(  # noqa: PLR0913 - what a stage is
             f"{source} {kind}",
             unique=home.sources.get(tidy(name)) != f"{source} {kind}",
         )
+        record.code = record.function
         if event_id is not None:
             record.event_id = event_id
         LEDGER.note(Entry("stage", record.name, rule, source))

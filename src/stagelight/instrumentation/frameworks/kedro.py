@@ -43,7 +43,7 @@ def _catalog(module: Any, patches: Patches) -> None:
 
 def _run(runner: Any, _args: Any, _kwargs: Any) -> Call:
     made = step(
-        "kedro run", rule="a Kedro run", function=f"{type(runner).__qualname__}.run"
+        "kedro run", rule="a Kedro run", function=f"{qualified(type(runner))}.run"
     )
     return Call(made, None, root())
 

@@ -103,7 +103,7 @@ def _step(task: Any) -> Step:
         task.task_family,
         rule="a Luigi task",
         source=f"{kind.__module__}.{kind.__qualname__}",
-        function=f"{kind.__qualname__}.run",
+        function=f"{kind.__module__}.{kind.__qualname__}.run",
         event_id=_task_id,
     )
 

@@ -233,7 +233,7 @@ def _added(manager: Any, args: tuple[Any, ...], _kwargs: Any, _result: object) -
             name,
             rule="a Scrapy item pipeline",
             source=qualified(type(pipeline)),
-            function=f"{name}.process_item",
+            function=f"{qualified(type(pipeline))}.process_item",
             kind=kind,
         )
         item = args[0] if args else kwargs["item"]
