@@ -51,6 +51,8 @@ class Look:
             (stage, stage.read(observed, history=False)) for stage in REGISTRY.stages()
         ]
         self.queues: list[QueueRecord] = REGISTRY.queues()
+        #: Read once, so that no watermark is below the size beside it.
+        self.sizes = [queue.size() for queue in self.queues]
         self.pools = REGISTRY.pools()
 
     def numbers(self, metric: Metric) -> Iterator[tuple[Number, Attributes]]:
@@ -192,8 +194,7 @@ def _blocked_max(look: Look) -> _Numbers:
 
 
 def _size(look: Look) -> _Numbers:
-    for queue in look.queues:
-        size = queue.size()
+    for queue, size in zip(look.queues, look.sizes, strict=True):
         if size is not None:
             yield size, queue_key(queue)
 
@@ -211,8 +212,8 @@ def _oldest(look: Look) -> _Numbers:
 
 
 def _high_watermark(look: Look) -> _Numbers:
-    for queue in look.queues:
-        yield queue.peak.read(look.reader, queue.size() or 0), queue_key(queue)
+    for queue, size in zip(look.queues, look.sizes, strict=True):
+        yield queue.peak.read(look.reader, size or 0), queue_key(queue)
 
 
 def _enqueued(look: Look) -> _Numbers:
