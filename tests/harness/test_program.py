@@ -44,7 +44,7 @@ def test_prefix():
 
 
 def test_environment(monkeypatch):
-    """A program sees none of our variables but those it is given, and serves no page."""
+    """A program sees none of our variables but those given, and serves no page."""
     for name in ("OTEL_SERVICE_NAME", "STAGELIGHT_PAGE", "PYTHONPATH"):
         monkeypatch.setenv(name, "inherited")
     monkeypatch.setenv("OTHER", "kept")
