@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,10 @@ def run(plan: Plan) -> None:
         _children.install(plan.settings, exporting=exporting)
     except Exception as error:  # noqa: BLE001 - the program runs all the same
         _guard.caught("instrument", error)
+    # What was loaded until now lives as long as the program: without this, each of its
+    # collections would walk through all of it.
+    gc.collect()
+    gc.freeze()
     _program.run(plan, aside)
 
 
