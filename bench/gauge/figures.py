@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gauge import lineup
 from gauge.lineup import FUNCTION, LOGFIRE, OTEL_ALL, OTEL_METRICS, PROMETHEUS, ours
-from gauge.load import SECONDS
+from gauge.load import LATER, SECONDS
 from gauge.stages import DEFAULT, EVERY, METRICS
 
 if TYPE_CHECKING:
@@ -161,11 +161,11 @@ def memory(turns: list[Turn]) -> list[Figure]:
     return [
         Figure("memory of a slot after its first call", values("first"), "KB"),
         Figure(f"memory of a slot after {SECONDS} s", old, "KB", 4),
-        Figure(f"memory of a slot after {2 * SECONDS} s", values("older"), "KB", 4),
+        Figure(f"memory of a slot after {SECONDS + LATER} s", values("older"), "KB", 4),
         Figure("memory of a slot after its thread ended", values("ended"), "KB"),
         Figure("memory of a slot / 4 KB", tuple(value / 4 for value in old)),
         Figure(
-            f"memory after {2 * SECONDS} s / after {SECONDS} s",
+            f"memory after {SECONDS + LATER} s / after {SECONDS} s",
             tuple(
                 later / before
                 for later, before in zip(values("older"), old, strict=True)

@@ -26,9 +26,10 @@ SLOTS = STAGES * WORKERS
 #: Seconds that the house has seen, more than any history that a slot keeps, and calls
 #: of each stage in each thread and second.
 SECONDS = 70
-CALLS = 10
+LATER = 20
+_CALLS = 5
 _SECOND = 1_000_000_000
-_COLLECTIONS = 3
+_COLLECTIONS = 2
 
 
 class House:
@@ -73,20 +74,24 @@ class House:
             thread.join()
 
 
-def grow_old(ours: Any) -> None:
+def grow_old(ours: Any, first: int, seconds: int) -> None:
     """Write into each slot what so many seconds of calls write, in far less time.
 
     The durations are of a tenth to ten milliseconds, as of work that is worth a stage.
+
+    Args:
+        ours: The pipeline.
+        first: Clock in seconds of the first one.
+        seconds: How many.
     """
     chance = random.Random(6)
     samples = [int(10 ** chance.uniform(5, 7)) for _ in range(997)]
-    now = time.perf_counter_ns() - SECONDS * _SECOND
     number = 0
-    for second in range(SECONDS):
+    for second in range(first, first + seconds):
         for stage in ours._record.stages.values():  # noqa: SLF001
             for slot in stage.slots:
-                slot.turn_over(now + second * _SECOND)
-                for _ in range(CALLS):
+                slot.turn_over(second * _SECOND)
+                for _ in range(_CALLS):
                     slot.add(samples[number % 997])
                     number += 1
 
@@ -115,7 +120,7 @@ def collection() -> Round:
     house.call(functions)
     collect = sdk.reader.get_metrics_data
     young = min(thread_ms(collect) for _ in range(3))
-    grow_old(ours)
+    grow_old(ours, _now() - SECONDS, SECONDS)
     by_hand = hand_written()
     points = sum(
         len(metric.data.data_points)
@@ -140,9 +145,10 @@ def collection() -> Round:
         for _ in range(_COLLECTIONS):
             collect()
         lasted = time.perf_counter() - start
+        time.sleep(0.1)  # the last gap ends
         figures["hold-up"], figures["gap"] = looper.longest()
         figures["wall"] = lasted * 1e3 / _COLLECTIONS
-        time.sleep(lasted)
+        time.sleep(min(lasted, 1))
         figures["hold-up without"], figures["gap without"] = looper.longest()
         looper.stop()
         return figures
@@ -184,15 +190,20 @@ def memory() -> Round:
         before = _resident(process)
         house.call(functions)
         figures["first"] = (_resident(process) - before) / SLOTS
-        grow_old(ours)
+        now = _now()
+        grow_old(ours, now, SECONDS)
         figures["old"] = (_resident(process) - before) / SLOTS
-        grow_old(ours)
+        grow_old(ours, now + SECONDS, LATER)
         figures["older"] = (_resident(process) - before) / SLOTS
         house.leave()
         figures["ended"] = (_resident(process) - before) / SLOTS
         return figures
 
     return once
+
+
+def _now() -> int:
+    return time.perf_counter_ns() // _SECOND
 
 
 def _resident(process: psutil.Process) -> float:
