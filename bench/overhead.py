@@ -6,10 +6,10 @@ many loops over the contestant's own bare twin; ratios are made within a round, 
 median of the rounds counts. So a busy machine changes little. The stages do nothing:
 what is left is the observer.
 
-    python bench/overhead.py                      # everything, about ten minutes
-    python bench/overhead.py --quick calls        # one room, quickly
-    python bench/overhead.py --record             # and append the ratios to history.json
-    python bench/overhead.py --check              # fail if a ratio is 15 % worse
+    python bench/overhead.py                # everything
+    python bench/overhead.py --quick calls  # one room, quickly
+    python bench/overhead.py --record       # and append the ratios to history.json
+    python bench/overhead.py --check        # fail if a ratio is 15 % worse
 """
 
 from __future__ import annotations
@@ -21,11 +21,14 @@ import platform
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gauge import figures, history, lineup, programs, table
 from gauge.cases import answer
-from gauge.figures import Figure
 from gauge.turns import Turn, take_turns
+
+if TYPE_CHECKING:
+    from gauge.figures import Figure
 
 SCRIPT = Path(__file__).resolve()
 ROOMS = ("calls", "growth", "collection", "memory", "programs")
@@ -130,7 +133,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--quick", action="store_true", help="3 rounds, 1,000,000 events, no programs"
     )
-    made.add_argument("--only", default="*", metavar="GLOB", help="of stagelight's calls")
+    made.add_argument(
+        "--only", default="*", metavar="GLOB", help="of stagelight's calls"
+    )
     made.add_argument("--frameworks", type=Path, default=programs.FRAMEWORKS)
     made.add_argument("--record", action="store_true", help="append to history.json")
     made.add_argument("--check", action="store_true", help="compare with history.json")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gauge import lineup
 from gauge.lineup import FUNCTION, LOGFIRE, OTEL_ALL, OTEL_METRICS, PROMETHEUS, ours
 from gauge.load import LATER, SECONDS
-from gauge.stages import DEFAULT, EVERY, METRICS
+from gauge.stages import DEFAULT, EVERY, EVERY_OTLP, METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,10 +53,12 @@ _RATIOS: tuple[tuple[str, str, float | None], ...] = (
     (ours(METRICS, lineup.OBJECT), PROMETHEUS, None),
     (ours(DEFAULT, FUNCTION), PROMETHEUS, 1.0),
     (ours(DEFAULT, FUNCTION), OTEL_ALL, 1 / 50),
+    (ours(DEFAULT, FUNCTION), lineup.OTEL_OTLP, None),
     (ours(DEFAULT, FUNCTION), LOGFIRE, 1 / 75),
     (ours(DEFAULT, lineup.OBJECT), PROMETHEUS, None),
     (ours(DEFAULT, lineup.FETCHED), ours(DEFAULT, FUNCTION), None),
     (ours(EVERY, FUNCTION), OTEL_ALL, 0.6),
+    (ours(EVERY_OTLP, FUNCTION), lineup.OTEL_OTLP, None),
     *(
         (ours(mode, kind), ours(mode, FUNCTION), 1.3)
         for mode in (METRICS, DEFAULT)
@@ -176,8 +178,4 @@ def memory(turns: list[Turn]) -> list[Figure]:
 
 def ratios(figures: Iterable[Figure]) -> dict[str, float]:
     """Those figures that can be compared between machines, by name."""
-    return {
-        figure.name: figure.median for figure in figures if figure.unit == RATIO
-    }
-
-
+    return {figure.name: figure.median for figure in figures if figure.unit == RATIO}

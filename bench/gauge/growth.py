@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from gauge.cases import LOOPS, Case, Round, calls, cpu
+from gauge.cases import Case, Round, calls, cpu
 from gauge.stages import pipeline, stage
 
 if TYPE_CHECKING:
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 STAGES = (1, 4, 16, 64, 256)
 THREADS = (1, 4, 16, 64)
 EVENTS = (10_000, 100_000, 1_000_000, 10_000_000)
-_PER_THREAD = 4000
+_PER_THREAD = 2000
+_LOOPS = 3
 
 
 def _twins(number: int) -> list[Function]:
@@ -75,7 +76,7 @@ def threads(mode: str) -> Round:
 
 def _threaded(function: Function, number: int) -> float:
     """Seconds of CPU per event, the best of several loops."""
-    return min(_loop(function, number) for _ in range(LOOPS))
+    return min(_loop(function, number) for _ in range(_LOOPS))
 
 
 def _loop(function: Function, number: int) -> float:

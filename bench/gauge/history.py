@@ -5,7 +5,7 @@ Only ratios are kept: they hold from one machine to the next, times do not.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import platform
 import statistics
@@ -39,7 +39,9 @@ class Worse:
 
     def __str__(self) -> str:
         change = self.now / self.recorded - 1
-        return f"{self.name}: {self.now:.3g}, recorded {self.recorded:.3g} ({change:+.0%})"
+        return (
+            f"{self.name}: {self.now:.3g}, recorded {self.recorded:.3g} ({change:+.0%})"
+        )
 
 
 def read(path: Path = FILE) -> list[Record]:
@@ -58,7 +60,7 @@ def append(ratios: dict[str, float], path: Path = FILE) -> None:
         path: The history's file.
     """
     record = {
-        "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+        "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
         "python": platform.python_version(),
         "commit": _commit(),
         "ratios": {name: float(f"{value:.4g}") for name, value in ratios.items()},
@@ -70,7 +72,7 @@ def append(ratios: dict[str, float], path: Path = FILE) -> None:
 def _commit() -> str:
     """The commit that was measured, with a plus where the tree differs from it."""
     command = ["git", "describe", "--always", "--abbrev=10", "--dirty=+", "--exclude=*"]
-    return subprocess.run(  # noqa: S603
+    return subprocess.run(
         command, cwd=FILE.parent, check=True, capture_output=True, text=True
     ).stdout.strip()
 
@@ -107,7 +109,7 @@ def worse(now: dict[str, float], before: dict[str, float]) -> list[Worse]:
 
 
 def better_of(first: dict[str, float], second: dict[str, float]) -> dict[str, float]:
-    """The better value of each ratio of two runs: noise only ever makes it worse.
+    """The better value of each ratio of two runs: a real change is in both.
 
     Args:
         first: Ratios of the first run.

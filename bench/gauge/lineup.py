@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gauge import flows, growth, load, stages
-from gauge.stages import DEFAULT, EVERY, METRICS
+from gauge.stages import DEFAULT, EVERY, EVERY_OTLP, METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 PROMETHEUS = "prometheus_client histogram + counter"
 OTEL_METRICS = "OpenTelemetry histogram + counter"
 OTEL_ALL = "OpenTelemetry span + histogram + counter"
+OTEL_OTLP = "OpenTelemetry span + histogram + counter, OTLP encoded"
 LOGFIRE = "logfire.instrument"
+LOGFIRE_BARE = "logfire.instrument(extract_args=False)"
 OTHERS: dict[str, Callable[[], Case]] = {
     PROMETHEUS: stages.prometheus,
     OTEL_METRICS: stages.otel_metrics,
     OTEL_ALL: stages.otel_all,
+    OTEL_OTLP: partial(stages.otel_all, encode=True),
     LOGFIRE: stages.logfire,
+    LOGFIRE_BARE: partial(stages.logfire, extract_args=False),
 }
 
 FUNCTION = "function"
@@ -59,6 +63,7 @@ _OURS = {
         (METRICS, tuple(KINDS)),
         (DEFAULT, tuple(KINDS)),
         (EVERY, (FUNCTION, TWO_STAGES)),
+        (EVERY_OTLP, (FUNCTION,)),
     )
     for kind in kinds
 }
@@ -72,9 +77,7 @@ MEMORY = "memory"
 _WHOLE: dict[str, Callable[[], Round]] = {
     STAGES: partial(growth.stages, DEFAULT),
     THREADS: partial(growth.threads, DEFAULT),
-    **{
-        name: partial(growth.after, DEFAULT, number) for name, number in EVENTS.items()
-    },
+    **{name: partial(growth.after, DEFAULT, number) for name, number in EVENTS.items()},
     COLLECTION: load.collection,
     MEMORY: load.memory,
 }

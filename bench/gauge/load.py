@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from gauge.cases import Round
 from gauge.pauses import Looper
-from gauge.stages import ATTRIBUTES, DEFAULT, configured, instruments, pipeline, providers
+from gauge.stages import (
+    ATTRIBUTES,
+    DEFAULT,
+    configured,
+    instruments,
+    pipeline,
+    providers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gauge.cases import Function
+    from gauge.cases import Function, Round
     from gauge.stages import Providers
 
 STAGES = 256

@@ -1,4 +1,4 @@
-"""Whole programs, bare and under ``stagelight run``: the CPU time of their processes."""
+"""Whole programs, bare and under ``stagelight run``: their processes' CPU time."""
 
 from __future__ import annotations
 
@@ -62,9 +62,7 @@ class Times:
     exporting: list[float] = field(default_factory=list)
 
 
-def measure(
-    rounds: int, frameworks: Path, tell: Callable[[str], None]
-) -> list[Figure]:
+def measure(rounds: int, frameworks: Path, tell: Callable[[str], None]) -> list[Figure]:
     """Run everything in turns.
 
     Args:
@@ -105,7 +103,7 @@ def _interpreter(program: Program, frameworks: Path) -> str:
     if not frameworks.exists():
         return ""
     check = [str(frameworks), "-c", f"import stagelight, {program.needs}"]
-    there = subprocess.run(check, capture_output=True, check=False).returncode == 0  # noqa: S603
+    there = subprocess.run(check, capture_output=True, check=False).returncode == 0
     return str(frameworks) if there else ""
 
 

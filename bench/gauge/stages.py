@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 METRICS = "metrics only"
 DEFAULT = "default"
 EVERY = "every journey"
+EVERY_OTLP = "every journey, OTLP encoded"
 #: Journeys a second that are sampled at their head.
-_JOURNEYS: dict[str, Any] = {DEFAULT: 50, EVERY: "all"}
+_JOURNEYS: dict[str, Any] = {DEFAULT: 50, EVERY: "all", EVERY_OTLP: "all"}
 #: What stagelight's own points carry.
 ATTRIBUTES = {"pipeline": "bench", "stage": "stage", "outcome": "success"}
 
@@ -34,11 +35,13 @@ class Providers(NamedTuple):
     reader: Any
 
 
-def providers() -> Providers:
-    """Make them."""
-    from opentelemetry.sdk.metrics import MeterProvider
-    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-    from opentelemetry.sdk.trace import TracerProvider
+def batches(*, encode: bool = False) -> Any:
+    """A batch processor whose exporter throws spans away.
+
+    Args:
+        encode: Whether they become bytes first, as an OTLP exporter makes them.
+    """
+    from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
     from opentelemetry.sdk.trace.export import (
         BatchSpanProcessor,
         SpanExporter,
@@ -46,13 +49,27 @@ def providers() -> Providers:
     )
 
     class Discard(SpanExporter):
-        def export(self, spans: Any) -> SpanExportResult:  # noqa: ARG002
+        def export(self, spans: Any) -> SpanExportResult:
+            if encode:
+                encode_spans(spans).SerializeToString()
             return SpanExportResult.SUCCESS
 
-    tracing = TracerProvider(shutdown_on_exit=False)
     # The queue is large enough not to log that it is full.
-    processor = BatchSpanProcessor(Discard(), max_queue_size=2**20)
-    tracing.add_span_processor(processor)
+    return BatchSpanProcessor(Discard(), max_queue_size=2**20)
+
+
+def providers(*, encode: bool = False) -> Providers:
+    """Make them.
+
+    Args:
+        encode: Whether spans become bytes first.
+    """
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+    from opentelemetry.sdk.trace import TracerProvider
+
+    tracing = TracerProvider(shutdown_on_exit=False)
+    tracing.add_span_processor(batches(encode=encode))
     reader = InMemoryMetricReader()
     return Providers(tracing, MeterProvider([reader], shutdown_on_exit=False), reader)
 
@@ -63,7 +80,7 @@ def pipeline(mode: str) -> tuple[stagelight.Pipeline, Callable[[], object]]:
 
     if mode == METRICS:
         return stagelight.Pipeline("bench"), nothing
-    sdk = providers()
+    sdk = providers(encode=mode == EVERY_OTLP)
     return configured(sdk, mode), sdk.tracing.force_flush
 
 
@@ -132,9 +149,13 @@ def otel_metrics() -> Case:
     return Case(calls(observed), calls(stage))
 
 
-def otel_all() -> Case:
-    """Hand-written OpenTelemetry: a recording span, histogram and counter."""
-    tracing, metering, _ = providers()
+def otel_all(*, encode: bool = False) -> Case:
+    """Hand-written OpenTelemetry: a recording span, histogram and counter.
+
+    Args:
+        encode: Whether spans become bytes first.
+    """
+    tracing, metering, _ = providers(encode=encode)
     tracer = tracing.get_tracer("bench")
     histogram, counter = instruments(metering)
     attributes = ATTRIBUTES
@@ -171,10 +192,20 @@ def prometheus() -> Case:
     return Case(calls(observed), calls(stage))
 
 
-def logfire() -> Case:
-    """``logfire.instrument``: a span a call, nothing sent."""
+def logfire(*, extract_args: bool = True) -> Case:
+    """``logfire.instrument``: a span a call, through a batch processor as above.
+
+    Args:
+        extract_args: As by its default, the call's arguments become attributes.
+    """
     import logfire
 
-    logfire.configure(send_to_logfire=False, console=False, inspect_arguments=False)
-    observed = logfire.instrument("stage", extract_args=False)(stage)
+    logfire.configure(
+        send_to_logfire=False,
+        console=False,
+        inspect_arguments=False,
+        metrics=False,
+        additional_span_processors=[batches()],
+    )
+    observed = logfire.instrument("stage", extract_args=extract_args)(stage)
     return Case(calls(observed, logfire.force_flush), calls(stage))

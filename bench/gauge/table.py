@@ -38,7 +38,9 @@ def costs(turns: Sequence[Turn]) -> str:
         ]
         cells += [
             _ratio(
-                statistics.median(turn[name]["us"] / turn[other]["us"] for turn in turns)
+                statistics.median(
+                    turn[name]["us"] / turn[other]["us"] for turn in turns
+                )
             )
             for other in columns.values()
         ]

@@ -1,6 +1,6 @@
 """``scrapy bench`` with a fixed number of pages: follow every link.
 
-    python crawl.py ADDRESS PAGES
+python crawl.py ADDRESS PAGES
 """
 
 from __future__ import annotations
