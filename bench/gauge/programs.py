@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 _HERE = ROOT / "bench" / "programs"
 FRAMEWORKS = ROOT / ".venv-frameworks" / "bin" / "python"
 _NOTHING = _HERE / "nothing.py"
+#: Threads of numerical libraries that wait for work burn CPU time.
+_ALONE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def _cpu_of(command: list[str], variables: dict[str, str]) -> float:
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**environment(), **variables},
+        env={**environment(), **_ALONE, **variables},
     )
     stdout, stderr = process.stdout, process.stderr
     said = stdout.read() if stdout else b""
