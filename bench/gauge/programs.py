@@ -92,11 +92,13 @@ def measure(rounds: int, frameworks: Path, tell: Callable[[str], None]) -> list[
             for times in (*starts.values(), *all_times):
                 tell(f"round {number + 1} of {rounds}: {times.program.title}")
                 _round(times, sink, reverse=number % 2 == 1)
-    return [
+    found = [
         figure
         for times in all_times
         for figure in _figures(times, starts[times.python])
     ]
+    start = starts.get(sys.executable)
+    return found if start is None else [*_start(start), *found]
 
 
 def _interpreter(program: Program, frameworks: Path) -> str:
@@ -153,6 +155,19 @@ def _server(script: Path) -> Iterator[str]:
     finally:
         process.kill()
         process.communicate()
+
+
+def _start(times: Times) -> list[Figure]:
+    """What a start costs, which weighs little in a program that lasts."""
+    ways = {
+        "bare": times.bare,
+        "observed": times.observed,
+        "observed and exporting": times.exporting,
+    }
+    return [
+        Figure(f"start of a program: {way}", tuple(seconds), "s")
+        for way, seconds in ways.items()
+    ]
 
 
 def _figures(times: Times, start: Times) -> list[Figure]:
