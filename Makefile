@@ -8,7 +8,7 @@ READY := .venv/.ready
 FRAMEWORKS := .venv-frameworks/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup frameworks demo demo-stack stack test unit lint types bench lock clean
+.PHONY: help setup frameworks demo demo-stack stack test unit lint types bench bench-check lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -42,8 +42,11 @@ lint: $(READY) ## Check style and format
 types: $(READY) ## Check types
 	$(BIN)/mypy
 
-bench: $(READY) ## Measure the cost per event
+bench: $(READY) ## Measure what observing costs (ARGS="--quick calls", ARGS=--record)
 	$(BIN)/python bench/overhead.py $(ARGS)
+
+bench-check: $(READY) ## Fail if a ratio is 15 % worse than in bench/history.json
+	$(BIN)/python bench/overhead.py --check $(ARGS)
 
 # One lock for all supported Python versions. Pre-releases only where nothing else
 # exists or pyproject.toml names one. ARGS=--upgrade takes newer versions.
