@@ -109,7 +109,7 @@ def test_the_document(script, tmp_path):
             "events": ["3", "7", "11", "15", "19"],
         }
     ]
-    assert (document["version"], document["process"]["telemetry_errors"]) == (1, {})
+    assert (document["version"], document["process"]["telemetry_errors"]) == (2, {})
     assert "Parser" in done.stderr
     assert [one.name for one in path.parent.iterdir()] == ["end.json"]
 
