@@ -30,7 +30,9 @@ def wrapper({parameters}):
             if _turn is None:
                 _trail = _worker.trail
                 if _trail is not None and (
-                    _trail[2] != _id({event}) or not _goes_on(_trail, _slot, {event})
+                    _trail[2] != _id({event})
+                    or _trail[1] is _slot
+                    or not _goes_on(_trail, _slot, {event})
                 ):
                     _trail = _worker.trail = _worker.journey = None
             _token = None

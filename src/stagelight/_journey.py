@@ -172,7 +172,7 @@ def end_turn(turn: Turn, worker: Worker | None = None) -> None:
 
 def in_loop() -> bool:
     """Whether an asyncio event loop runs in this thread, asked without importing it."""
-    return TRACER.running() is not None
+    return TRACER.running() is not None and TRACER.in_loop()
 
 
 def enclosing(worker: Worker) -> Frame | Run | Slot | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry import trace
@@ -19,6 +20,9 @@ from stagelight._workers import ON_SLOT, set_alert
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+_EVENTS: Final = "asyncio.events"
 
 
 class Budget:
@@ -63,13 +67,14 @@ class Tracer:
 
     Attributes:
         due: Clock before which no journey can be sampled, as far as is known.
-        running: Tells the running asyncio loop of this thread, or None.
+        running: None where no asyncio loop runs in this thread; else ask ``in_loop``.
     """
 
     def __init__(self) -> None:
         self.on = False
         self.due = 0
-        self.running: Callable[[], object] = self._find_running
+        # A call of C: this is asked for each event.
+        self.running: Callable[[], object] = partial(sys.modules.get, _EVENTS)
         self.tracer: trace.Tracer = trace.NoOpTracer()
         self.provider: trace.TracerProvider | None = None
         self.budget: Budget | None = Budget(50)
@@ -112,13 +117,17 @@ class Tracer:
         self.due = self.budget.due
         return taken
 
-    def _find_running(self) -> object:
-        """Ask asyncio, which is not imported for it."""
-        events = sys.modules.get("asyncio.events")
-        if events is None or not hasattr(events, "_get_running_loop"):
-            return None
-        self.running = events._get_running_loop  # noqa: SLF001
-        return self.running()
+    def in_loop(self) -> bool:
+        """Whether an asyncio loop runs in this thread; asyncio is not imported for it."""
+        running = self.running()
+        events = sys.modules.get(_EVENTS)
+        if running is None or running is not events:
+            return running is not None
+        ask = getattr(events, "_get_running_loop", None)
+        if ask is None:  # it is being imported just now
+            return False
+        self.running = ask
+        return self.running() is not None
 
     def refresh(self, *, anew: bool = False) -> None:
         """Look whether a real tracer provider is there now."""

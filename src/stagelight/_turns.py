@@ -38,7 +38,7 @@ def fetched(worker: Worker, turn: Turn) -> None:
 
     On an event loop's thread it is the running task's alone.
     """
-    if TRACER.running() is not None:
+    if in_loop():
         fetched_by_task(worker, turn)
         return
     if worker.slot.since or worker.run is not None:
@@ -88,7 +88,7 @@ def origin(worker: Worker, item: object, to: str, now: int) -> Journey | int:
         or worker.alert > TRACING
         or worker.turn is not None
         or worker.recent
-        or TRACER.running() is not None
+        or in_loop()
         or (TRACER.on and CURRENT.get())
         or (slot is not NO_SLOT and to not in slot.stage.outputs)
     ):
