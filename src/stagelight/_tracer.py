@@ -118,7 +118,7 @@ class Tracer:
         return taken
 
     def in_loop(self) -> bool:
-        """Whether an asyncio loop runs in this thread; asyncio is not imported for it."""
+        """Whether an asyncio loop runs in this thread, asked without importing it."""
         running = self.running()
         events = sys.modules.get(_EVENTS)
         if running is None or running is not events:

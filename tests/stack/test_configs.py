@@ -122,7 +122,9 @@ def test_secret_stays_in(otelcol, tmp_path):
             with Sender(f"http://127.0.0.1:{ports.otlp_http}", "secretive") as sender:
                 sender.wait_until(100)
             log = server.log.read_text
-            assert eventually(lambda: "401" in log())
+            assert eventually(
+                lambda: vendor.headers and "HTTP Status Code 401" in log()
+            )
             assert {seen.get("api-key") for seen in vendor.headers} == {"secret"}
         vendor.refuse()
         assert "secret" not in log().replace("secretive", "")
