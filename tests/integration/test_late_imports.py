@@ -16,11 +16,11 @@ def test_a_child_can_use_what_was_being_imported() -> None:
         class Slow:
             @staticmethod
             def find_spec(name, path=None, target=None):
-                if name == "stagelight._bottleneck":
+                if name == "stagelight._limiting":
                     begun.set()
                     time.sleep(0.3)
 
-        sys.modules.pop("stagelight._bottleneck", None)
+        sys.modules.pop("stagelight._limiting", None)
         sys.modules.pop("stagelight._snapshot", None)
         sys.meta_path.insert(0, Slow)
         pipeline = stagelight.Pipeline("p")
