@@ -178,22 +178,20 @@ def test_waiting_is_told_from_computing(pipeline) -> None:
         while time.thread_time() < until:
             pass
 
+    seen = threading.Event()
+
     def crew(stage):
-        for _ in range(4):
+        while not seen.is_set():
             stage(1)
 
     threads = [threading.Thread(target=crew, args=(one,)) for one in (sleeps, computes)]
-    found = {}
-
-    def both():
-        for thread in threads:
-            thread.start()
-        time.sleep(0.18)
-        found.update(insight(pipeline)["stages"])
-        for thread in threads:
-            thread.join()
-
-    both()
+    for thread in threads:
+        thread.start()
+    time.sleep(0.18)
+    found = insight(pipeline)["stages"]
+    seen.set()
+    for thread in threads:
+        thread.join()
     assert found["sleeps"]["cpu"] < 0.3
     assert found["computes"]["cpu"] > found["sleeps"]["cpu"]
 
