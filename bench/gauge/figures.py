@@ -164,6 +164,7 @@ def memory(turns: list[Turn]) -> list[Figure]:
         Figure("memory of a slot after its first call", values("first"), "KB"),
         Figure(f"memory of a slot after {SECONDS} s", old, "KB", 4),
         Figure(f"memory of a slot after {SECONDS + LATER} s", values("older"), "KB", 4),
+        Figure("memory of a slot with a full buffer", values("full"), "KB"),
         Figure("memory of a slot after its thread ended", values("ended"), "KB"),
         Figure("memory of a slot / 4 KB", tuple(value / 4 for value in old)),
         Figure(

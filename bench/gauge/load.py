@@ -19,6 +19,7 @@ from gauge.stages import (
     pipeline,
     providers,
 )
+from stagelight._distribution import BATCH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,6 +103,15 @@ def grow_old(ours: Any, first: int, seconds: int) -> None:
                     number += 1
 
 
+def fill(ours: Any) -> None:
+    """Leave each slot with as many samples not yet folded as there can be."""
+    for stage in ours._record.stages.values():  # noqa: SLF001
+        for slot in stage.slots:
+            slot.fold()
+            for number in range(BATCH - 1):
+                slot.add(100_000 + number)
+
+
 def stages(ours: Any) -> list[Function]:
     """As many observed functions as the house has stages."""
 
@@ -183,10 +193,12 @@ def hand_written() -> Callable[[], object]:
 
 def memory() -> Round:
     """Resident kilobytes for each stage and worker, in default mode, once a process."""
+    import stagelight
+
     ours, _ = pipeline(DEFAULT)
     functions = stages(ours)
     house = House()
-    warm = ours.stage(repr, name="warm")
+    warm = stagelight.Pipeline("warm").stage(repr, name="warm")
     for event in range(2000):
         warm(event)
     process = psutil.Process()
@@ -201,6 +213,8 @@ def memory() -> Round:
         figures["old"] = (_resident(process) - before) / SLOTS
         grow_old(ours, now + SECONDS, LATER)
         figures["older"] = (_resident(process) - before) / SLOTS
+        fill(ours)
+        figures["full"] = (_resident(process) - before) / SLOTS
         house.leave()
         figures["ended"] = (_resident(process) - before) / SLOTS
         return figures
