@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from stagelight import _names
+from stagelight._capture import Capture, read_capture
 from stagelight._errors import ConfigurationError
 from stagelight._patterns import FORM, Pattern, parse_pattern
 
@@ -40,6 +41,7 @@ class Settings:
         rescues_per_second: Failed journeys that are traced besides, or ``"all"``.
         json_logs: Whether failed events are also written as JSON lines.
         event_id: Attribute or key path of an event's identifier, as ``meta.id``.
+        capture: Which failed events are kept in which folder, None for none.
     """
 
     pipeline: str | None = None
@@ -49,6 +51,7 @@ class Settings:
     rescues_per_second: float | Literal["all"] = 100.0
     json_logs: bool = False
     event_id: str | None = None
+    capture: Capture | None = None
 
     def wants_queue(self, name: str) -> bool:
         """Whether a queue or pool of that name is to be observed.
@@ -229,4 +232,5 @@ _READERS: Final[dict[str, Callable[[object, str], Any]]] = {
     "rescues_per_second": _read_rate,
     "json_logs": _read_flag,
     "event_id": _read_path,
+    "capture": read_capture,
 }

@@ -24,6 +24,8 @@ LAYERS = [
             "_errors",
             "_model",
             "_patterns",
+            "_redaction",
+            "_capture",
             "_config",
             "_secrets",
             "_vendors",
@@ -80,6 +82,7 @@ LAYERS = [
             "_queue",
             "_pool",
             "_stage",
+            "_failures",
             "_pipeline",
             "_proxies",
         )
@@ -188,6 +191,7 @@ def test_files_stay_small() -> None:
 def test_public_names_are_exactly_these() -> None:
     """The public surface changes only on purpose."""
     assert stagelight.__all__ == [
+        "Capture",
         "ConfigurationError",
         "ObservedStage",
         "Pipeline",

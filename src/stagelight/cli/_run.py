@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from stagelight import _guard
+from stagelight import _failures, _guard
 from stagelight._errors import ConfigurationError
 from stagelight.cli import _program, _stderr
 from stagelight.cli._ending import Ending
@@ -27,6 +27,8 @@ def run(plan: Plan) -> None:
     aside = SetAside()
     Ending(plan, aside, exporting=exporting).install()
     try:
+        if plan.settings.capture is not None:
+            _failures.install(plan.settings.capture)
         _matching.name_main(*_program.names(plan))
         _install.install(plan.settings)
         _children.install(plan.settings, exporting=exporting)
