@@ -8,7 +8,7 @@ import pytest
 
 from harness.command import run_command
 
-COMMANDS = ("doctor", "grafana", "run", "vendor")
+COMMANDS = ("doctor", "failures", "grafana", "replay", "run", "vendor")
 
 LOADED = """
 import json, sys

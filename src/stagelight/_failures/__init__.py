@@ -30,11 +30,10 @@ def install(capture: Capture) -> None:
     Args:
         capture: Which, how and where.
     """
-    from stagelight._failures._process import process_document
     from stagelight._failures._sink import Sink
 
     uninstall()
-    sink = Sink(capture, process_document())
+    sink = Sink(capture)
     _INSTALLED.append(sink)
     _sinks.EVENTS.append(sink)
     if capture.attributes:

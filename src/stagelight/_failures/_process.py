@@ -6,32 +6,43 @@ import os
 import platform
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from stagelight._redaction import Redactor
 from stagelight._secrets import redact
 from stagelight._version import __version__
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _DEEP: Final = 32
 _COMMIT: Final = 40
 
 
-def process_document() -> dict[str, Any]:
-    """What is said of this process: where and what it runs, and which version of it."""
+def describer() -> Callable[[], dict[str, Any]]:
+    """What describes this process once it is needed: by then its main module is there.
+
+    The folder is taken now, since a program may change it.
+    """
+    here = os.getcwd()  # noqa: PTH109 - as the program sees it
+    return lambda: _describe(here)
+
+
+def _describe(here: str) -> dict[str, Any]:
     main = sys.modules.get("__main__")
     spec = getattr(main, "__spec__", None)
     file = getattr(main, "__file__", None)
     texts = Redactor()
-    here = os.getcwd()  # noqa: PTH109 - as the program sees it
+    program = None if file is None else os.path.normpath(os.path.join(here, file))  # noqa: PTH118
     return {
         "pid": os.getpid(),
-        "program": None if file is None else os.path.abspath(file),  # noqa: PTH100
+        "program": program,
         "module": None if spec is None else spec.name,
         "arguments": [texts.text(redact(one), 200) for one in sys.argv],
         "folder": here,
         "python": platform.python_version(),
         "stagelight": __version__,
-        "version": _version_of(file or here),
+        "version": _version_of(program or here),
         "service": os.environ.get("OTEL_SERVICE_NAME"),
         "settings": {
             key: texts.text(redact(value), 200)

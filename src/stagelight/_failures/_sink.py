@@ -15,6 +15,7 @@ from stagelight._cells import NANOSECONDS
 from stagelight._failures import _tracebacks
 from stagelight._failures._draft import draft
 from stagelight._failures._payloads import Packer
+from stagelight._failures._process import describer
 from stagelight._failures._share import Share
 from stagelight._failures._store import Batch
 from stagelight._failures._traits import Traits
@@ -43,10 +44,9 @@ class Sink:
 
     Args:
         capture: The settings.
-        process: What is said of this process.
     """
 
-    def __init__(self, capture: Capture, process: dict[str, Any]) -> None:
+    def __init__(self, capture: Capture) -> None:
         self.capture = capture
         self._wanted: dict[str, bool] = {}
         self._packer = Packer(capture)
@@ -55,7 +55,7 @@ class Sink:
             if capture.attributes
             else None
         )
-        self._process = process
+        self._describe = describer()
         self.after_fork()
 
     def after_fork(self) -> None:
@@ -65,7 +65,7 @@ class Sink:
         self._share = Share()
         self._left_out = Batch()
         self.writer = Writer(
-            self.capture, self._process, self._more, self._share.charge
+            self.capture, self._describe, self._more, self._share.charge
         )
 
     def __call__(self, record: EventRecord) -> None:

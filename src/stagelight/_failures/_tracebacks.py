@@ -26,7 +26,8 @@ _LIBRARIES: Final = tuple(
     for path in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
     if path
 )
-_OURS: Final = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")  # noqa: PTH118, PTH120
+#: Where our own files are.
+OURS: Final = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")  # noqa: PTH118, PTH120
 _TEXTS: Final = Redactor()
 
 #: A frame: file, line, function, and its variables or None.
@@ -36,7 +37,7 @@ Frame = tuple[str, int, str, "dict[str, Any] | None"]
 def _is_own(filename: str) -> bool:
     """Whether a file is the program's, rather than a library's or ours."""
     return not (
-        filename.startswith((*_LIBRARIES, "<", _OURS))
+        filename.startswith((*_LIBRARIES, "<", OURS))
         or "site-packages" in filename
         or "dist-packages" in filename
     )

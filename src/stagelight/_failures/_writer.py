@@ -36,7 +36,7 @@ class Writer:
 
     Args:
         capture: The settings.
-        process: What is said of this process.
+        describe: Says what this process is.
         more: Gives what was counted besides.
         charge: Told of the processor time that it took.
 
@@ -48,12 +48,13 @@ class Writer:
     def __init__(
         self,
         capture: Capture,
-        process: dict[str, Any],
+        describe: Callable[[], dict[str, Any]],
         more: Callable[[], Batch],
         charge: Callable[[int], None],
     ) -> None:
         self._capture = capture
-        self._process = process
+        self._describe = describe
+        self._process: dict[str, Any] | None = None
         self._more = more
         self._charge = charge
         self._queue: SimpleQueue[Draft | threading.Event | None] = SimpleQueue()
@@ -78,6 +79,8 @@ class Writer:
             one: The event.
             size: Bytes that it takes until then.
         """
+        if self._process is None:
+            self._process = self._describe()
         with self._lock:
             self.waiting += 1
             self.waiting_bytes += size
@@ -192,7 +195,7 @@ class Writer:
             return
         try:
             if self._store is None:
-                self._store = Store(self._capture, self._process)
+                self._store = Store(self._capture, self._process or {})
             self._store.write(self._with_held(batch))
         except (OSError, sqlite3.Error, StoreError) as error:
             self._lose(batch)
