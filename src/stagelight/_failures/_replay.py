@@ -23,6 +23,7 @@ from stagelight._failures._payloads import REPR, USER
 from stagelight._failures._schema import StoreError
 from stagelight._failures._sink import REPLAYING
 from stagelight._redaction import Redactor
+from stagelight._tracer import TRACER
 from stagelight._version import __version__
 
 if TYPE_CHECKING:
@@ -160,7 +161,8 @@ def replay(found: Mapping[str, Any], stage: Stage, event: Any) -> Replayed:
         stage: Its stage.
         event: The event.
     """
-    tracer = trace.get_tracer(_names.SCOPE, __version__)
+    provider = TRACER.provider or trace.get_tracer_provider()
+    tracer = provider.get_tracer(_names.SCOPE, __version__)
     links = []
     if found["trace_id"] and found["span_id"]:
         original = trace.SpanContext(

@@ -91,7 +91,6 @@ def test_kill_at_any_point(tmp_path, times):
             assert json.loads(payload.data)["id"] == event_id, seed
     assert document["kept"] == len(found) == document["groups"][0]["count"]
     assert document["dropped"] == {}
-    print(f"{times} kills, {len(found)} events kept, {sum(acknowledged.values())} told")
 
 
 FORKS = (
@@ -132,10 +131,7 @@ def test_forked_children_share_the_store(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     with Reader(tmp_path / "failures") as reader:
         found = [one["event_id"] for one in reader.failures()]
-    wanted = {
-        f"{name}-{number}"
-        for name in ("parent", "again", *"0123")
-        for number in range(50)
-    }
+    names = ("parent", "again", *"0123")
+    wanted = {f"{name}-{number}" for name in names for number in range(50)}
     assert len(found) == len(wanted)
     assert set(found) == wanted

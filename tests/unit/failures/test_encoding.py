@@ -181,9 +181,7 @@ def test_secrets_are_left_out_by_name():
 
 
 def test_a_class_is_only_looked_up():
-    """A store cannot make a replay import a module, nor build what has a constructor
-    of its own kind.
-    """
+    """A store cannot make a replay import a module, nor build just anything."""
     for where in ("no.such.module:Thing", "os:path", f"{__name__}:missing"):
         with pytest.raises(UnreadableError, match="there is no class"):
             Decoder().decode({"$": "object", "of": where, "v": {}})
