@@ -125,9 +125,9 @@ def draft(
     """
     span = trace.get_current_span(record.context).get_span_context()
     turn, stage = record.turn, record.source
-    now, offset = clock(), time_ns() - clock()
-    began = record.began or now
+    now = clock()
     age = (now - turn.began) / NANOSECONDS if turn is not None else None
+    led = turn is not None or record.trail is not None
     return Draft(
         time=record.time_ns / NANOSECONDS,
         group=group,
@@ -146,7 +146,7 @@ def draft(
         payload=payload,
         chain=chain,
         place=("", "", "") if stage is None else place_of(stage),
-        upstream=_upstream(record, began, offset),
+        upstream=_upstream(record, now) if led else [],
         queue=record.queue,
         wait=turn.wait / NANOSECONDS if turn is not None and turn.queue else None,
         age=age,
@@ -154,12 +154,11 @@ def draft(
     )
 
 
-def _upstream(
-    record: EventRecord, began: int, offset: int
-) -> list[tuple[str, float, float, float]]:
+def _upstream(record: EventRecord, now: int) -> list[tuple[str, float, float, float]]:
     """The finished stages of the event's journey, in the order of their starts."""
     done: list[tuple[StageRecord, int, int]] = []
     turn = record.turn
+    began, offset = record.began or now, time_ns() - now
     if turn is not None and not isinstance(turn.origin, int):
         held = turn.origin.done or []
         done = [(stage, start, end) for stage, start, end, _ in held]

@@ -6,9 +6,9 @@ from time import perf_counter_ns as clock
 from typing import Final
 
 #: Of the time that goes by, which one processor may spend on it.
-_SHARE: Final = 0.04
+_SHARE: Final = 0.015
 #: Nanoseconds that may be saved up for a burst.
-_SAVED: Final = 2_000_000_000
+_SAVED: Final = 500_000_000
 
 
 class Share:

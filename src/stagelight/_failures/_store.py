@@ -31,8 +31,15 @@ _MOST_GROUPS: Final = 4096
 _INSERT: Final = """
 INSERT INTO failures (time, group_id, pipeline, stage, error_type, message, event_id,
     attempt, outcome, duration, trace_id, span_id, process, codec, payload, file, size,
-    hidden, why, detail)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    hidden, why, detail) VALUES
+"""
+_ROW: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+#: Rows in one statement: each statement costs the pipeline two turns of the
+#: interpreter lock. SQLite takes 999 values at least.
+_AT_ONCE: Final = 45
+_STATE: Final = """
+SELECT events, bytes, (SELECT min(time) FROM failures), (SELECT count(*) FROM groups)
+FROM totals
 """
 _GROUP: Final = """
 INSERT INTO groups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
@@ -124,7 +131,12 @@ class Store:
             rows = [self._row(one, files) for one in batch.drafts]
             with transaction(self.database):
                 self._introduce()
-                self.database.executemany(_INSERT, rows)
+                for first in range(0, len(rows), _AT_ONCE):
+                    some = rows[first : first + _AT_ONCE]
+                    self.database.execute(
+                        _INSERT + ", ".join([_ROW] * len(some)),
+                        [value for row in some for value in row],
+                    )
                 self.database.executemany(_GROUP, _groups(batch))
                 self.database.executemany(_DROP, batch.dropped.items())
                 self.database.executemany(
@@ -170,17 +182,20 @@ class Store:
 
     def _trim(self) -> list[str]:
         """Delete what is over a limit; returns the files that go with it."""
-        gone = self._delete("age", "time < ?", time.time() - self._capture.max_age)
-        events, held = self.database.execute("SELECT * FROM totals").fetchone()
+        gone: list[str] = []
+        events, held, oldest, groups = self.database.execute(_STATE).fetchone()
+        limit = time.time() - self._capture.max_age
+        if oldest is not None and oldest < limit:
+            gone += self._delete("age", "time < ?", limit)
+            events, held, _, _ = self.database.execute(_STATE).fetchone()
         over = events - self._capture.max_events
         if over > 0:
-            limit = "id IN (SELECT id FROM failures ORDER BY id LIMIT ?)"
-            gone += self._delete("count", limit, over)
-            (_, held) = self.database.execute("SELECT * FROM totals").fetchone()
+            which = "id IN (SELECT id FROM failures ORDER BY id LIMIT ?)"
+            gone += self._delete("count", which, over)
+            _, held, _, _ = self.database.execute(_STATE).fetchone()
         if held > self._capture.max_bytes:
             last = self._last_to_go(held - self._capture.max_bytes)
             gone += self._delete("size", "id <= ?", last)
-        (groups,) = self.database.execute("SELECT count(*) FROM groups").fetchone()
         if groups > _MOST_GROUPS:
             self.database.execute(
                 "DELETE FROM groups WHERE id IN (SELECT id FROM groups "
@@ -228,10 +243,14 @@ class Store:
 
 
 def _groups(batch: Batch) -> list[tuple[Any, ...]]:
-    rows = [(one.group, *one.identity, 1, one.time, one.time) for one in batch.drafts]
-    return rows + [
+    """What the batch adds to each group."""
+    counted = Batch()
+    counted.left_out = dict(batch.left_out)
+    for one in batch.drafts:
+        counted.leave_out(one.group, one.identity, 1, one.time, one.time)
+    return [
         (group, *identity, count, first, last)
-        for group, (identity, count, first, last) in batch.left_out.items()
+        for group, (identity, count, first, last) in counted.left_out.items()
     ]
 
 

@@ -84,10 +84,12 @@ def group_of(pipeline: str, stage: str, error_type: str, code: CodeType | None) 
         pipeline: Name of the pipeline.
         stage: Name of the stage.
         error_type: Class of the exception.
-        code: What it is charged to. Its line does not matter, which moves with every
-            version.
+        code: What it is charged to. Neither its line matters, which moves with every
+            version, nor its folder, which another machine may call otherwise.
     """
-    place = ("", "") if code is None else (code.co_filename, code.co_name)
+    place = ("", "")
+    if code is not None:
+        place = (os.path.basename(code.co_filename), code.co_name)  # noqa: PTH119
     text = "\0".join((pipeline, stage, error_type, *place))
     data = text.encode("utf-8", "backslashreplace")
     return hashlib.blake2b(data, digest_size=4).hexdigest()

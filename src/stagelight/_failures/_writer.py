@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: What ``stagelight.telemetry.dropped`` calls failed events.
 SIGNAL: Final = "failures"
 #: Seconds between two batches, so that one transaction takes many.
-_PAUSE: Final = 0.05
+_PAUSE: Final = 0.1
 _BATCH: Final = 500
 #: Seconds until a store that could not be written is tried again: first, and at most.
 _RETRY: Final = 1.0
