@@ -40,6 +40,7 @@ def install(capture: Capture) -> None:
         from stagelight._failures import _sampler
 
         _sampler.start(sink)
+    _flush_children(sink)
     if not _READY:
         _READY.append(True)
         atexit.register(flush)
@@ -112,11 +113,16 @@ def _after_fork() -> None:
                 from stagelight._failures import _sampler
 
                 _sampler.start(sink)
-            util: Any = sys.modules.get("multiprocessing.util")
-            if util is not None:
-                util.register_after_fork(sink, _flush_at_end)
+            _flush_children(sink)
         except Exception as error:  # noqa: BLE001, PERF203 - never into the pipeline
             _guard.caught("fork", error)
+
+
+def _flush_children(sink: Sink) -> None:
+    """Flush where ``multiprocessing`` is about to run this process as a child."""
+    util: Any = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util.register_after_fork(sink, _flush_at_end)
 
 
 def _flush_at_end(_: Sink) -> None:
