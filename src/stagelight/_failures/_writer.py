@@ -21,9 +21,14 @@ if TYPE_CHECKING:
 
 #: What ``stagelight.telemetry.dropped`` calls failed events.
 SIGNAL: Final = "failures"
-#: Seconds between two batches, so that one transaction takes many.
+#: Seconds between two batches: at least, at most, and as a multiple of what the last
+#: one took. Each takes the interpreter lock from the pipeline some dozen times.
 _PAUSE: Final = 0.1
-_BATCH: Final = 500
+_LONG_PAUSE: Final = 1.0
+_TIMES: Final = 40
+#: Waiting events at which the next batch comes at once.
+_MANY: Final = 1_000
+_BATCH: Final = 2_000
 #: Seconds until a store that could not be written is tried again: first, and at most.
 _RETRY: Final = 1.0
 _PATIENCE: Final = 30.0
@@ -66,6 +71,8 @@ class Writer:
         self._retry = _RETRY
         self._woken = False
         self._stop = threading.Event()
+        self._hurry = threading.Event()
+        self._pause = _PAUSE
         #: What could not be written, and is only counted.
         self._unwritten = 0
         self._held = Batch()
@@ -85,6 +92,8 @@ class Writer:
             self.waiting += 1
             self.waiting_bytes += size
         self._queue.put(one)
+        if self.waiting == _MANY:
+            self._hurry.set()
         self._start()
 
     def wake(self) -> None:
@@ -107,6 +116,7 @@ class Writer:
             return True
         done = threading.Event()
         self._queue.put(done)
+        self._hurry.set()
         if not self._start():
             while not done.is_set():
                 self._drain()
@@ -117,6 +127,7 @@ class Writer:
         thread, self._thread = self._thread, None
         if thread is not None and thread.is_alive():
             self._stop.set()
+            self._hurry.set()
             self._queue.put(None)
             thread.join(_PATIENCE)
         self._stop.clear()
@@ -151,8 +162,12 @@ class Writer:
             one = self._queue.get()
             flushed = isinstance(one, threading.Event)
             if not flushed:
-                self._stop.wait(_PAUSE)
+                self._hurry.wait(self._pause)
+            self._hurry.clear()
+            began = time.monotonic()
             self._drain(one)
+            took = (time.monotonic() - began) * _TIMES
+            self._pause = min(max(took, _PAUSE), _LONG_PAUSE)
 
     def _drain(self, first: Draft | threading.Event | None = None) -> None:
         """Write what waits now."""
