@@ -5,14 +5,17 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
+FRAMEWORKS := .venv-frameworks/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-stack stack test unit lint types bench lock clean
+.PHONY: help setup frameworks demo demo-stack stack test unit lint types bench bench-check lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 setup: $(READY) ## Build .venv with the package and all tools
+
+frameworks: $(FRAMEWORKS) ## Build .venv-frameworks with what tests/frameworks runs
 
 demo: $(READY) ## Run an unmodified program under stagelight (ARGS="--limit 500")
 	$(BIN)/stagelight run examples/index_sources.py $(ARGS)
@@ -25,7 +28,7 @@ stack: ## Run collector, Jaeger, Prometheus, Alertmanager (ARGS=--free-ports)
 
 # The static checks run side by side and first: they fail fastest. pytest has both
 # cores to itself, because many tests look at time. It is last: its closing line is ours.
-test: $(READY) ## Check style and types, then run every test (ARGS="-k queue")
+test: $(READY) $(FRAMEWORKS) ## Check style and types, then run every test (ARGS="-k queue")
 	@$(MAKE) --no-print-directory -j2 lint types
 	$(BIN)/pytest $(ARGS)
 
@@ -39,8 +42,11 @@ lint: $(READY) ## Check style and format
 types: $(READY) ## Check types
 	$(BIN)/mypy
 
-bench: $(READY) ## Measure the cost per event
+bench: $(READY) ## Measure what observing costs (ARGS="--quick calls", ARGS=--record)
 	$(BIN)/python bench/overhead.py $(ARGS)
+
+bench-check: $(READY) ## Fail if a ratio is 15 % worse than in bench/history.json
+	$(BIN)/python bench/overhead.py --check $(ARGS)
 
 # One lock for all supported Python versions. Pre-releases only where nothing else
 # exists or pyproject.toml names one. ARGS=--upgrade takes newer versions.
@@ -50,9 +56,14 @@ lock: | $(BIN)/python ## Compile requirements.lock from pyproject.toml
 		--quiet --no-config --universal --python-version 3.10 --generate-hashes \
 		--prerelease if-necessary-or-explicit --custom-compile-command "make lock" \
 		--no-emit-index-url --no-emit-find-links $(ARGS)
+	$(BIN)/uv pip compile pyproject.toml --group frameworks \
+		--output-file requirements-frameworks.lock \
+		--quiet --no-config --universal --python-version 3.10 --generate-hashes \
+		--prerelease if-necessary-or-explicit --custom-compile-command "make lock" \
+		--no-emit-index-url --no-emit-find-links $(ARGS)
 
 clean: ## Remove .venv, caches and build results
-	rm -rf .venv build dist .*_cache .hypothesis .coverage*
+	rm -rf .venv .venv-frameworks build dist .*_cache .hypothesis .coverage*
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -65,5 +76,13 @@ $(READY): requirements.lock pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--no-build-isolation --no-deps -e .
+	@touch $@
+
+$(FRAMEWORKS): requirements-frameworks.lock pyproject.toml
+	test -x .venv-frameworks/bin/python || $(PYTHON) -m venv .venv-frameworks
+	.venv-frameworks/bin/python -m pip install --quiet --disable-pip-version-check \
+		--require-hashes -r requirements-frameworks.lock
+	.venv-frameworks/bin/python -m pip install --quiet --disable-pip-version-check \
 		--no-build-isolation --no-deps -e .
 	@touch $@

@@ -19,6 +19,20 @@ T = TypeVar("T")
 #: Attribute of a twin: itself, held weakly since decorators copy attributes, and the
 #: function that it stands for.
 _TWIN: Final = "__stagelight_automatic__"
+#: Types of objects that the program observes itself; who found them must know.
+CLAIMED: Final[weakref.WeakSet[type]] = weakref.WeakSet()
+ON_CLAIM: Final[list[Callable[[type], None]]] = []
+
+
+def claim(kind: type) -> None:
+    """Leave a type to the program, which observes objects of it by its own choice.
+
+    Args:
+        kind: A type whose ``process`` was observed unasked.
+    """
+    CLAIMED.add(kind)
+    for tell in ON_CLAIM:
+        tell(kind)
 
 
 def mark(twin: Callable[..., Any], function: Callable[..., Any]) -> None:

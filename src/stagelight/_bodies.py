@@ -33,15 +33,14 @@ def wrapper({parameters}):
                     _trail[2] != _id({event}) or not _goes_on(_trail, _slot, {event})
                 ):
                     _trail = _worker.trail = _worker.journey = None
-            _worker.slot = _slot
-            _slot.since = _start
-            _slot.turn = _turn
-            if _alert & 1:
-                _quiet.slot = _slot
-                _token = _set(_quiet)
-            else:
-                _token = None
+            _token = None
             try:
+                _worker.slot = _slot
+                _slot.since = _start
+                _slot.turn = _turn
+                if _alert & 1 and _quiet is not None:
+                    _quiet.slot = _slot
+                    _token = _set(_quiet)
                 _result = {target}({arguments})
                 _end = _clock()
             except _BaseException as _error:

@@ -7,8 +7,10 @@ cannot be right is an error that names its place, its key and what would be acce
 from __future__ import annotations
 
 import difflib
+import json
 import math
 import os
+import re
 import sys
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -18,11 +20,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from stagelight import _names
 from stagelight._capture import Capture, read_capture
+from stagelight._declared import from_configuration_file, read_stages
 from stagelight._errors import ConfigurationError
-from stagelight._patterns import FORM, Pattern, parse_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from stagelight._patterns import Pattern
 
 ENVIRONMENT: Final = "STAGELIGHT_"
 _FILE: Final = "stagelight.toml"
@@ -42,6 +46,14 @@ class Settings:
         json_logs: Whether failed events are also written as JSON lines.
         event_id: Attribute or key path of an event's identifier, as ``meta.id``.
         capture: Which failed events are kept in which folder, None for none.
+        listen: Where page and probes are served, as ``127.0.0.1:8321``, or ``off``.
+        watchdog: Where a process of its own answers the probes as well.
+        grpc: Where the gRPC health service is served as well.
+        token: What others than this machine have to show.
+        ingress: ``push`` or ``pull``; see ``health.Limits``.
+        tap: Whether samples of events may be looked at.
+        trace_url: Address of a trace, with ``{trace_id}`` in it.
+        redact: Regular expressions of what never leaves, beside the usual secrets.
     """
 
     pipeline: str | None = None
@@ -52,6 +64,14 @@ class Settings:
     json_logs: bool = False
     event_id: str | None = None
     capture: Capture | None = None
+    listen: str | None = None
+    watchdog: str | None = None
+    grpc: str | None = None
+    token: str | None = None
+    ingress: Literal["push", "pull"] = "push"
+    tap: bool = False
+    trace_url: str | None = None
+    redact: tuple[str, ...] = ()
 
     def wants_queue(self, name: str) -> bool:
         """Whether a queue or pool of that name is to be observed.
@@ -89,6 +109,11 @@ def load(
             _known(variable, variables.get(variable), "environment", list(variables))
             key = variables[variable]
             values[key] = _READERS[key](_from_text(key, text), variable)
+    declared = from_configuration_file(
+        os.environ if environment is None else environment
+    )
+    if declared:
+        values["stages"] = (*values.get("stages", ()), *declared)
     return Settings(**values)
 
 
@@ -145,12 +170,23 @@ def _parse(path: Path, data: bytes) -> dict[str, Any]:
     return table
 
 
-def _from_text(key: str, text: str) -> Any:
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text  # which is refused as any other text
+
+
+def _from_text(key: str, text: str) -> Any:  # noqa: PLR0911 - one for each form
     """A variable's text as the value that a file would hold."""
     text = text.strip()
+    if key == "redact":
+        return [text]  # a regular expression may have commas
+    if key == "stages" and text.startswith("["):
+        return _json(text)
     if key in {"stages", "queues"}:
         return [part.strip() for part in text.split(",") if part.strip()]
-    if key == "json_logs":
+    if key in {"json_logs", "tap"}:
         words = {"true": True, "1": True, "false": False, "0": False}
         return words.get(text.lower(), text)
     if key.endswith("_per_second") and text.lower() != "all":
@@ -182,10 +218,6 @@ def _texts(value: object, place: str, accepted: str) -> list[str]:
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
         return value
     raise _refuse(value, place, f"a list of texts, each {accepted}")
-
-
-def _read_stages(value: object, place: str) -> tuple[Pattern, ...]:
-    return tuple(parse_pattern(text, place) for text in _texts(value, place, FORM))
 
 
 def _read_queues(value: object, place: str) -> tuple[str, ...]:
@@ -224,13 +256,57 @@ def _read_path(value: object, place: str) -> str:
     raise _refuse(value, place, "an attribute or key, or several joined as meta.id")
 
 
+def _read_text(value: object, place: str) -> str:
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    raise _refuse(value, place, "a text")
+
+
+def _read_ingress(value: object, place: str) -> str:
+    if value in {"push", "pull"}:
+        return str(value)
+    raise _refuse(value, place, '"push" or "pull"')
+
+
+def _read_trace_url(value: object, place: str) -> str:
+    if (
+        isinstance(value, str)
+        and value.startswith(("http://", "https://"))
+        and "{trace_id}" in value
+    ):
+        return value
+    raise _refuse(
+        value,
+        place,
+        "an http(s) address with {trace_id}, as .../trace/{trace_id}",
+    )
+
+
+def _read_redact(value: object, place: str) -> tuple[str, ...]:
+    texts = _texts(value, place, "a regular expression")
+    for text in texts:
+        try:
+            re.compile(text)
+        except re.error as error:  # noqa: PERF203 - a handful, once
+            raise _refuse(text, place, f"a regular expression: {error}") from None
+    return tuple(texts)
+
+
 _READERS: Final[dict[str, Callable[[object, str], Any]]] = {
     "pipeline": _read_name,
-    "stages": _read_stages,
+    "stages": read_stages,
     "queues": _read_queues,
     "journeys_per_second": _read_rate,
     "rescues_per_second": _read_rate,
     "json_logs": _read_flag,
     "event_id": _read_path,
     "capture": read_capture,
+    "listen": _read_text,
+    "watchdog": _read_text,
+    "grpc": _read_text,
+    "token": _read_text,
+    "ingress": _read_ingress,
+    "tap": _read_flag,
+    "trace_url": _read_trace_url,
+    "redact": _read_redact,
 }

@@ -250,7 +250,7 @@ def stage_attributes(stage: StageRecord) -> dict[str, Any]:
     return {
         _names.PIPELINE: stage.pipeline.name,
         _names.STAGE: stage.name,
-        _names.FUNCTION: stage.function,
+        _names.FUNCTION: stage.code,
     }
 
 

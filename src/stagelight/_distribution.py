@@ -14,10 +14,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from stagelight._cells import BOUNDS, NANOSECONDS
+from stagelight._model import Quantiles
 
 #: Samples that are folded at once: more cost memory, fewer cost time.
 BATCH: Final = 256
 NEVER: Final = 1 << 62
+_SHARES: Final = (0.5, 0.95, 0.99)
+_NOTHING: Final = Quantiles(0, None, None, None, None, None)
 #: Cells that are not empty, sum, maximum, minimum, and the buffer of what came later.
 _State = tuple[dict[int, int], int, int, int, list[int]]
 
@@ -157,6 +160,33 @@ class Distribution:
         later.exemplars = self.exemplars
         return later
 
+    @classmethod
+    def of(cls, cells: dict[int, int], total: int, top: int) -> Distribution:
+        """A distribution of samples that were counted elsewhere.
+
+        Args:
+            cells: Number of samples by cell.
+            total: Their sum in nanoseconds.
+            top: An upper bound of them.
+        """
+        made = cls()
+        if cells:
+            made._state = (dict(cells), total, top, 0, made._state[4])
+        return made
+
+    def quantiles(self) -> Quantiles:
+        """Count, mean, p50, p95, p99 and maximum, in seconds."""
+        cells, sum_, top, bottom = _folded(self._state)
+        count = sum(cells.values())
+        if not count:
+            return _NOTHING
+        ordered = sorted(cells.items())
+        p50, p95, p99 = (
+            _value(share * count, ordered, top, bottom) for share in _SHARES
+        )
+        mean = sum_ / count / NANOSECONDS
+        return Quantiles(count, mean, p50, p95, p99, top / NANOSECONDS)
+
     def quantile(self, share: float) -> float | None:
         """The value in seconds below which a share of the samples lies.
 
@@ -168,15 +198,20 @@ class Distribution:
         """
         cells, _, top, bottom = _folded(self._state)
         rank = share * sum(cells.values())
-        below = 0
-        for index, number in sorted(cells.items()):
-            if below + number >= rank:
-                lower = BOUNDS[index - 1] if index else 0
-                upper = BOUNDS[index] if index < len(BOUNDS) else top
-                value = lower + (upper - lower) * max(rank - below, 0) / number
-                return min(max(value, bottom), top) / NANOSECONDS
-            below += number
-        return top / NANOSECONDS if cells else None
+        return _value(rank, sorted(cells.items()), top, bottom) if cells else None
+
+
+def _value(rank: float, cells: list[tuple[int, int]], top: int, bottom: int) -> float:
+    """The value of a rank in seconds, interpolated inside its cell."""
+    below = 0
+    for index, number in cells:
+        if below + number >= rank:
+            lower = BOUNDS[index - 1] if index else 0
+            upper = BOUNDS[index] if index < len(BOUNDS) else top
+            value = lower + (upper - lower) * max(rank - below, 0) / number
+            return min(max(value, bottom), top) / NANOSECONDS
+        below += number
+    return top / NANOSECONDS
 
 
 def _folded(state: _State) -> tuple[dict[int, int], int, int, int]:

@@ -6,7 +6,7 @@ import types
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any
 
-from stagelight import _guard
+from stagelight import _guard, _sinks
 from stagelight._runs import Run, begin_run
 
 if TYPE_CHECKING:
@@ -137,6 +137,8 @@ def _steps(
                 waited = coroutine.throw(thrown)
         except StopIteration as stop:
             call.finish(None)
+            if _sinks.TAPS:
+                _sinks.tapped(run.stage, run.event, stop.value, None)
             return stop.value
         except BaseException as error:
             call.finish(error)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +37,10 @@ def watch(tracer_provider: Any, meter_provider: Any, logger_provider: Any) -> No
         if exporter is not None:
             reader._exporter = Watched(exporter, METRICS)  # noqa: SLF001
     logging.getLogger("opentelemetry.sdk._shared_internal").addFilter(NOT_FULL)
+    # What HTTP imports at its first request: a child that is forked meanwhile would
+    # wait for that import's lock forever.
+    with contextlib.suppress(ImportError):
+        importlib.import_module("netrc")
 
 
 def _watch_batch(processor: Any, signal: str) -> None:

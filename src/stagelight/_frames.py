@@ -159,6 +159,8 @@ def finish(  # noqa: PLR0913, PLR0917 - one call from the wrapper, no object bui
         dropped = worker.dropped
         pause = worker.pause
         took = _leave(slot, worker, frame, end - start)
+        if _sinks.TAPS:
+            _sinks.tapped(slot.stage, event, result, None)
         if end >= slot.roll:
             slot.turn_over(end)
         outcome = _names.SUCCESS
@@ -224,6 +226,8 @@ def fail(  # noqa: PLR0913, PLR0917 - one call from the wrapper, no object built
         worker.logged = id(error) if nested else 0
         traced = frame.traced if frame is not None else None
         close(slot, part, traced, took, pause, outcome, error_type, event, error)
+        if _sinks.TAPS:
+            _sinks.tapped(stage, event, None, error)
     except Exception as problem:  # noqa: BLE001 - never into the pipeline
         _guard.caught("fail", problem)
 

@@ -11,7 +11,7 @@ import types
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any
 
-from stagelight import _guard, _names, _outcomes
+from stagelight import _guard, _names, _outcomes, _sinks
 from stagelight._frames import finish
 from stagelight._journey import Journey, Turn, open_journey, set_turn
 from stagelight._runs import Run, begin_run
@@ -125,6 +125,8 @@ class Items:
                 self._root = None
             run.slot.produced += 1
             run.sample(clock() - self._start, traced=self._traced)
+            if _sinks.TAPS:
+                _sinks.tapped(run.stage, run.event, item, None)
             if self.source and run.turn is not None:
                 run.turn.key = id(item)
                 set_turn(run.worker, run.turn)

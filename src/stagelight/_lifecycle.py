@@ -43,6 +43,10 @@ def install(flush: Flush) -> None:
     _catch_sigterm()
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_after_fork)
+    processes = sys.modules.get("multiprocessing.process")
+    if processes is not None and processes.parent_process() is not None:
+        # No exit handler runs in it, where it was forked before it came here.
+        flush_before_exit()
 
 
 def _at_exit() -> None:
@@ -145,20 +149,29 @@ def _exit_after(inner: Callable[[int], NoReturn]) -> Callable[[int], NoReturn]:
 
 
 def _renew_identity() -> None:
-    """Change ``service.instance.id``: two processes must not share time series.
-
-    All providers of a process share one resource, which the SDK has no way to replace.
-    """
+    """Change ``service.instance.id``: two processes must not share time series."""
     import uuid
 
+    from opentelemetry.sdk.resources import PROCESS_PID, SERVICE_INSTANCE_ID
+
+    identify({SERVICE_INSTANCE_ID: str(uuid.uuid4())}, {PROCESS_PID: os.getpid()})
+
+
+def identify(
+    fresh: dict[str, str | int], known: dict[str, str | int] | None = None
+) -> None:
+    """Change attributes of the resource, for what is exported from now on.
+
+    All providers of a process share one resource, which the SDK has no way to replace.
+
+    Args:
+        fresh: New values.
+        known: Values of attributes that are changed only where they are there.
+    """
     from opentelemetry import _logs, metrics, trace
     from opentelemetry.attributes import BoundedAttributes
-    from opentelemetry.sdk.resources import PROCESS_PID, SERVICE_INSTANCE_ID, Resource
+    from opentelemetry.sdk.resources import Resource
 
-    fresh: dict[str, str | int] = {
-        SERVICE_INSTANCE_ID: str(uuid.uuid4()),
-        PROCESS_PID: os.getpid(),
-    }
     meter: Any = metrics.get_meter_provider()
     found = [
         getattr(trace.get_tracer_provider(), "resource", None),
@@ -168,8 +181,9 @@ def _renew_identity() -> None:
     for resource in found:
         if isinstance(resource, Resource):
             attributes: dict[str, Any] = {**resource.attributes, **fresh}
-            if PROCESS_PID not in resource.attributes:
-                del attributes[PROCESS_PID]
+            for key, value in (known or {}).items():
+                if key in attributes:
+                    attributes[key] = value
             resource._attributes = BoundedAttributes(  # noqa: SLF001
                 attributes=attributes
             )

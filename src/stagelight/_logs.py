@@ -36,9 +36,17 @@ _LOGS: Final = "logs"
 _SEVERITY: Final = {
     _names.EXCEPTION_EVENT: SeverityNumber.ERROR,
     _names.DROPPED_EVENT: SeverityNumber.ERROR,
+    _names.RETRY_EVENT: SeverityNumber.WARN,
+    _names.GIVEN_UP_EVENT: SeverityNumber.WARN,
     _names.QUEUE_FULL_EVENT: SeverityNumber.WARN,
     _names.QUEUE_RECOVERED_EVENT: SeverityNumber.INFO,
 }
+_OF_STATE: Final = {
+    _names.STALLED: SeverityNumber.ERROR,
+    _names.OVERLOADED: SeverityNumber.WARN,
+    _names.DEGRADED: SeverityNumber.WARN,
+}
+_NEVER_LEFT_OUT: Final = frozenset({_names.EXCEPTION_EVENT, _names.STATE_EVENT})
 _LEVEL: Final = {
     SeverityNumber.ERROR: logging.ERROR,
     SeverityNumber.WARN: logging.WARNING,
@@ -129,7 +137,7 @@ class Emitter:
 
     def _suppressed(self, record: EventRecord) -> int | None:
         """How many notices were left out before this one, None to leave it out too."""
-        if record.name == _names.EXCEPTION_EVENT:
+        if record.name in _NEVER_LEFT_OUT:
             return 0
         key = (record.name, record.pipeline, record.stage, record.queue)
         with self._lock:
@@ -232,11 +240,18 @@ def write_json_lines() -> None:
 def _severity(record: EventRecord) -> SeverityNumber:
     if record.attributes.get(_names.DROP_INTENTIONAL) is True:
         return SeverityNumber.DEBUG
+    if record.name == _names.STATE_EVENT:
+        state = record.attributes.get(_names.STATE)
+        return _OF_STATE.get(str(state), SeverityNumber.INFO)
     return _SEVERITY.get(record.name, SeverityNumber.INFO)
 
 
 def _body(record: EventRecord) -> str:
     place = f"stage {record.stage}" if record.stage else f"queue {record.queue}"
+    if record.name == _names.STATE_EVENT:
+        who = f"stage {record.stage}" if record.stage else record.pipeline or "process"
+        reason = record.attributes.get(_names.STATE_REASON, "")
+        return f"{who} is {record.attributes[_names.STATE]}: {reason}"
     event = f" event {record.event_id}" if record.event_id else ""
     if record.exception is not None:
         return f"{place} failed{event}: {record.error_type}"

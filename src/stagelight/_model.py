@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stagelight._insights import Insight, TelemetryCost
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,23 +130,50 @@ class PoolStats:
 
 @dataclass(frozen=True, slots=True)
 class Bottleneck:
-    """The stage that limits the pipeline, and why we think so."""
+    """The stage that limits the pipeline, and why we think so.
+
+    Attributes:
+        stage: Name of the stage.
+        utilization: Share of its workers' observed time that it was busy.
+        evidence: What shows it, in words.
+        gain: Predicted growth of the throughput by one more worker there (0.5 is half
+            as much again); None where nothing can be told.
+        limit: What would limit the throughput then: another stage, ``input``, ``gil``.
+        confidence: From 0 to 1: how far it stands out from the next one.
+    """
 
     stage: str
     utilization: float
     evidence: str
+    gain: float | None = None
+    limit: str | None = None
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PipelineStats:
-    """State of one pipeline."""
+    """State of one pipeline.
+
+    Attributes:
+        name: Name of the pipeline.
+        stages: Name to stage.
+        queues: Name to queue.
+        pools: Name to pool.
+        passes: Queue or pool to the queues whose events are passed on to it, by no
+            stage.
+        journeys: Time from an event's entry to its last stage's end.
+        bottleneck: The stage that limits it, over the insight's window.
+        insight: What the numbers mean.
+    """
 
     name: str
     stages: dict[str, StageStats]
     queues: dict[str, QueueStats]
     pools: dict[str, PoolStats]
+    passes: dict[str, list[str]]
     journeys: Quantiles
     bottleneck: Bottleneck | None
+    insight: Insight
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +187,7 @@ class ProcessStats:
         memory_rss: Resident bytes, None where they cannot be told.
         telemetry_errors: Our own errors by place.
         telemetry_dropped: Telemetry lost by signal.
+        telemetry_cost: What stagelight itself costs here.
     """
 
     pid: int
@@ -164,6 +196,7 @@ class ProcessStats:
     memory_rss: int | None
     telemetry_errors: dict[str, int]
     telemetry_dropped: dict[str, int]
+    telemetry_cost: TelemetryCost | None = None
 
 
 @dataclass(frozen=True, slots=True)

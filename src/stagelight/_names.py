@@ -18,6 +18,14 @@ STAGE: Final = "stagelight.stage.name"
 QUEUE: Final = "stagelight.queue.name"
 OUTCOME: Final = "stagelight.outcome"
 WORKER_STATE: Final = "stagelight.worker.state"
+LINK_FROM: Final = "stagelight.link.from"
+LINK_TO: Final = "stagelight.link.to"
+STATE: Final = "stagelight.state"
+STATE_BEFORE: Final = "stagelight.state.previous"
+STATE_REASON: Final = "stagelight.state.reason"
+STATE_VALUE: Final = "stagelight.state.value"
+STATE_LIMIT: Final = "stagelight.state.limit"
+STATE_SINCE: Final = "stagelight.state.since"
 DROP_REASON: Final = "stagelight.drop.reason"
 DROP_INTENTIONAL: Final = "stagelight.drop.intentional"
 SIGNAL: Final = "stagelight.signal"
@@ -30,14 +38,21 @@ ATTEMPT: Final = "stagelight.attempt"
 QUEUE_WAIT: Final = "stagelight.queue.wait.duration"
 BLOCKED: Final = "stagelight.blocked.duration"
 BATCH_SIZE: Final = "stagelight.batch.size"
+RETRY_COUNT: Final = "stagelight.retry.count"
+RETRY_WAIT: Final = "stagelight.retry.wait.duration"
+RETRY_GIVEN_UP: Final = "stagelight.retry.given_up"
+RETRY_BY: Final = "stagelight.retry.library"
 RESCUED: Final = "stagelight.rescued"
 FUNCTION: Final = "code.function.name"
 THREAD_NAME: Final = "thread.name"
 
 EXCEPTION_EVENT: Final = "stagelight.stage.process.exception"
 DROPPED_EVENT: Final = "stagelight.event.dropped"
+RETRY_EVENT: Final = "stagelight.stage.retry"
+GIVEN_UP_EVENT: Final = "stagelight.stage.retry.given_up"
 QUEUE_FULL_EVENT: Final = "stagelight.queue.full"
 QUEUE_RECOVERED_EVENT: Final = "stagelight.queue.recovered"
+STATE_EVENT: Final = "stagelight.stage.state_changed"
 
 SUCCESS: Final = "success"
 FAILURE: Final = "failure"
@@ -54,6 +69,15 @@ IDLE: Final = "idle"
 BLOCKED_STATE: Final = "blocked"
 WORKER_STATES: Final = (BUSY, IDLE, BLOCKED_STATE)
 
+STARTING: Final = "starting"
+HEALTHY: Final = "healthy"
+DEGRADED: Final = "degraded"
+OVERLOADED: Final = "overloaded"
+STALLED: Final = "stalled"
+STOPPING: Final = "stopping"
+#: From the best to the worst, as far as they can be compared.
+STATES: Final = (HEALTHY, STARTING, STOPPING, DEGRADED, OVERLOADED, STALLED)
+
 QUEUE_FULL: Final = "queue_full"
 QUEUE_CLOSED: Final = "queue_closed"
 OTHER: Final = "_OTHER"
@@ -63,24 +87,12 @@ MAX_STAGES: Final = 256
 MAX_ERROR_TYPES: Final = 32
 
 #: Upper bounds in seconds. In-process stages are often far below a millisecond.
+# fmt: off
 DURATION_BUCKETS: Final = (
-    0.0001,
-    0.00025,
-    0.0005,
-    0.001,
-    0.0025,
-    0.005,
-    0.01,
-    0.025,
-    0.05,
-    0.1,
-    0.25,
-    0.5,
-    1.0,
-    2.5,
-    5.0,
-    10.0,
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+    0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 )
+# fmt: on
 PIPELINE_BUCKETS: Final = (*DURATION_BUCKETS, 30.0, 60.0, 300.0)
 
 COUNTER: Final = "counter"
@@ -237,6 +249,20 @@ WORKER_LIMIT: Final = Metric(
     _S,
     "Workers that the pool may run at once",
 )
+FLOW_LINK: Final = Metric(
+    "stagelight.flow.link",
+    UP_DOWN,
+    "1",
+    (PIPELINE, LINK_FROM, LINK_TO),
+    "Ways that events were seen to go between stages, queues and pools",
+)
+STAGE_STATUS: Final = Metric(
+    "stagelight.stage.status",
+    UP_DOWN,
+    "1",
+    (*_S, STATE),
+    "Health of the stage: 1 for its state, 0 for every other; while it is watched",
+)
 MEMORY: Final = Metric(
     "process.memory.usage",  # the semantic conventions' own
     UP_DOWN,
@@ -259,30 +285,15 @@ TELEMETRY_ERRORS: Final = Metric(
     "Errors inside stagelight itself, which the pipeline never sees",
 )
 
+# fmt: off
 #: The whole table, in the order of the README.
 METRICS: Final = (
-    PROCESS_DURATION,
-    CONSUMED,
-    PRODUCED,
-    DROPPED_EVENTS,
-    RETRIES,
-    ACTIVE,
-    QUEUE_SIZE,
-    QUEUE_CAPACITY,
-    WAIT_DURATION,
-    OLDEST_AGE,
-    HIGH_WATERMARK,
-    ENQUEUED,
-    PUT_BLOCKED,
-    WORKER_TIME,
-    WORKER_COUNT,
-    WORKER_LIMIT,
-    BLOCKED_MAX,
-    PIPELINE_DURATION,
-    MEMORY,
-    TELEMETRY_DROPPED,
-    TELEMETRY_ERRORS,
+    PROCESS_DURATION, CONSUMED, PRODUCED, DROPPED_EVENTS, RETRIES, ACTIVE, QUEUE_SIZE,
+    QUEUE_CAPACITY, WAIT_DURATION, OLDEST_AGE, HIGH_WATERMARK, ENQUEUED, PUT_BLOCKED,
+    WORKER_TIME, WORKER_COUNT, WORKER_LIMIT, BLOCKED_MAX, PIPELINE_DURATION,
+    FLOW_LINK, STAGE_STATUS, MEMORY, TELEMETRY_DROPPED, TELEMETRY_ERRORS,
 )
+# fmt: on
 
 
 def encodable(text: str) -> str:

@@ -9,6 +9,8 @@ from weakref import WeakKeyDictionary
 from stagelight import _names
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from stagelight._records import StageRecord
 
 #: File name of every compiled wrapper, by which a traceback shows observed calls. The
@@ -106,6 +108,18 @@ def look_up(event: Any, key: str) -> Any:
     if isinstance(event, (str, bytes, int, float, list, tuple, type(None))):
         return None
     return getattr(event, key, None)
+
+
+def look_along(path: Sequence[str], event: Any) -> Any:
+    """What an event has along a path of keys or attributes, None where it ends.
+
+    Args:
+        path: Keys or attributes.
+        event: The event.
+    """
+    for key in path:
+        event = look_up(event, key)
+    return event
 
 
 def event_id(stage: StageRecord, event: Any) -> str | None:

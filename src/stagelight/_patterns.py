@@ -29,11 +29,19 @@ class Pattern:
         module: Dotted name of the module, or a glob over dotted names.
         target: Qualified name inside it, or globs between its dots.
         name: Name of the stage, or None for that of the function.
+        event_id: Attribute or key path of its events' identifiers, as ``meta.id``.
+        pipeline: Name of the pipeline it belongs to, or None for the default one.
+        span_kind: Kind of its spans.
+        min_duration: Seconds below which its spans are not exported.
     """
 
     module: str
     target: str
     name: str | None = None
+    event_id: str | None = None
+    pipeline: str | None = None
+    span_kind: str = "internal"
+    min_duration: float = 0.0
 
     def __str__(self) -> str:
         return f"{self.module}:{self.target}" + (f"={self.name}" if self.name else "")

@@ -121,13 +121,16 @@ class SlotRecord:
                 self.slots.remove(slot)
                 self.retired.absorb(slot)
 
-    def totals(self) -> Totals:
-        """Sum over living and ended threads."""
+    def totals(self, *, history: bool = True) -> Totals:
+        """Sum over living and ended threads.
+
+        Args:
+            history: Whether the per-second history is wanted, which takes longest.
+        """
         with self.lock:
             sum_ = Totals()
-            sum_.absorb(self.retired)
-            for slot in self.slots:
-                sum_.absorb(slot)
+            for one in (self.retired, *self.slots):
+                sum_.absorb(one, history=history)
             return sum_
 
     def after_fork(self) -> None:
@@ -153,6 +156,8 @@ class StageRecord(SlotRecord):
         self.name = name
         self.kind = kind
         self.function = function
+        #: Its fully qualified name, where it has one.
+        self.code = function
         self.span_name = f"process {name}"
         self.event_id: Callable[[Any], Any] | None = None
         #: The observed stage, held weakly, where the program made it by itself.
@@ -204,16 +209,19 @@ class StageRecord(SlotRecord):
                 self._error_types.add(name)
         return name
 
-    def read(self, observed: dict[Worker, int] | None = None) -> StageReading:
+    def read(
+        self, observed: dict[Worker, int] | None = None, *, history: bool = True
+    ) -> StageReading:
         """Totals and live state in one look.
 
         Args:
             observed: What was computed for other stages of this look, by worker.
+            history: Whether the per-second history is wanted, which takes longest.
         """
         observed = {} if observed is None else observed
         with self.lock:
             now = clock()
-            reading = StageReading(self.totals())
+            reading = StageReading(self.totals(history=history))
             reading.lasting = max(now - self.began, 0) if self.began else 0
             totals = reading.totals
             items = self.kind.endswith("generator")

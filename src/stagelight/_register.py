@@ -106,6 +106,7 @@ def add_stage(  # noqa: PLR0913
                 record = pipeline.stages.get(name)
             if record is None:
                 record = StageRecord(pipeline, name, kind, function)
+                record.code = function if function == "task" else source
                 pipeline.stages[name] = record
                 pipeline.sources[name] = source
         TRACER.refresh()

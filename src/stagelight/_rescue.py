@@ -21,6 +21,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from stagelight import _names
 from stagelight._deferred import IDS, RECORDERS, RESCUERS
+from stagelight._shapes import is_left_out, shape_of
 from stagelight._tracer import TRACER, Budget
 from stagelight._version import __version__
 
@@ -113,7 +114,10 @@ class SpanRecorder:
         processor = getattr(provider, "_active_span_processor", None)
         if processor is not None:
             span.exported = True
-            processor.on_end(_readable(span, provider, time_ns() - clock()))
+            shape = shape_of(span.attributes)
+            took = span.ended - span.began
+            if shape is None or not is_left_out(shape, took, span.status):
+                processor.on_end(_readable(span, provider, time_ns() - clock()))
 
 
 def _late(processors: Any) -> bool:
@@ -142,6 +146,7 @@ def _readable(span: Deferred, provider: Any, offset: int) -> ReadableSpan:
             ids.trace_id, ids.span_id, is_remote=False, trace_flags=_SAMPLED
         )
     parent = span.parent
+    shape = shape_of(span.attributes)
     return ReadableSpan(
         name=span.name,
         context=ids,
@@ -153,7 +158,7 @@ def _readable(span: Deferred, provider: Any, offset: int) -> ReadableSpan:
             for name, values, at in span.events
         ],
         links=span.links,
-        kind=span.kind,
+        kind=span.kind if shape is None else shape.kind,
         status=span.status,
         start_time=span.began + offset,
         end_time=max(span.ended, span.began) + offset,

@@ -236,6 +236,8 @@ class Run:
                 self._context(traced),
             )
         self.worker.logged = id(error) if self.worker.slot.since else 0
+        if _sinks.TAPS:
+            _sinks.tapped(self.stage, self.event, None, error)
         self.sample(took, outcome, error_type, error, traced=traced)
         return outcome
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from opentelemetry import _logs as otel_logs
 from opentelemetry import metrics, trace
 
-from stagelight import _failures, _guard, _lifecycle, _logs, _metrics
+from stagelight import _failures, _guard, _lifecycle, _logs, _metrics, _sinks
 from stagelight._capture import as_capture
 from stagelight._environment import check_environment
 from stagelight._errors import ConfigurationError
@@ -46,7 +46,8 @@ def configure(  # noqa: PLR0913 - keyword only, all optional
     Every variable that the SDK supports is followed, ``OTEL_CONFIG_FILE`` included.
     Where none names an exporter, OTLP is used, by http/protobuf (by grpc where the
     endpoint's port is 4317). Providers that are passed or set already are adopted
-    instead. Flushes at exit, at SIGTERM and in forked children. Call it once, early.
+    instead. Where the setting ``listen`` says an address, page and probes are
+    served. Flushes at exit, at SIGTERM and in forked children. Call it once, early.
 
     Args:
         service_name: ``service.name``, unless ``OTEL_SERVICE_NAME`` is set.
@@ -55,7 +56,8 @@ def configure(  # noqa: PLR0913 - keyword only, all optional
         meter_provider: A provider to use instead of the global one.
         logger_provider: A provider to use instead of the global one.
         journeys_per_second: Journeys sampled at their head, or ``"all"``; by default
-            50. ``OTEL_TRACES_SAMPLER`` replaces it.
+            50. With 0 only what is rescued has a trace. ``OTEL_TRACES_SAMPLER``
+            replaces it.
         rescues_per_second: Further journeys that are traced because a stage failed
             (and, at a twentieth of the rate, because one was far slower than its
             like), or ``"all"``; by default 100, 0 for none.
@@ -100,6 +102,8 @@ def configure(  # noqa: PLR0913 - keyword only, all optional
     _lifecycle.install(flush_now)
     if kept is not None:
         _failures.install(kept)
+    for tell in _sinks.CONFIGURED:
+        tell()
 
 
 def _rate(
@@ -141,7 +145,9 @@ def adopt(
     PROVIDERS.meter = meter_provider or metrics.get_meter_provider()
     PROVIDERS.logger = logger_provider or otel_logs.get_logger_provider()
     PROVIDERS.closed = False
-    TRACER.configure(tracer_provider, journeys_per_second)
+    TRACER.configure(
+        tracer_provider, journeys_per_second, rescuing=rescues_per_second != 0
+    )
     from stagelight import _rescue  # loads the SDK
 
     _rescue.install(rescues_per_second)

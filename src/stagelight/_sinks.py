@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from stagelight import _guard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from opentelemetry.context import Context
 
@@ -70,6 +70,27 @@ EVENTS: Final[list[Callable[[EventRecord], None]]] = []
 #: Told of successful calls that end on the full path, or were marked to do so; empty
 #: but for a sampler.
 SUCCESSES: Final[list[Callable[[Slot, Worker, Any, Turn | None], None]]] = []
+
+#: Told when the program has configured telemetry.
+CONFIGURED: Final[list[Callable[[], None]]] = []
+#: Gives pipeline, stage and state of health of each stage, where somebody watches it.
+STATUS: Final[list[Callable[[], Iterable[tuple[str, str, str]]]]] = []
+
+#: Gives the alerts of now as plain data, where somebody evaluates rules.
+ALERTS: Final[list[Callable[[], list[dict[str, Any]]]]] = []
+#: Told of stage, event, and result or exception of a call, while somebody looks.
+TAPS: Final[list[Callable[[StageRecord, Any, Any, BaseException | None], None]]] = []
+
+
+def tapped(
+    stage: StageRecord, event: Any, result: Any, error: BaseException | None
+) -> None:
+    """Show a call to those who look."""
+    for tap in TAPS:
+        try:
+            tap(stage, event, result, error)
+        except Exception as problem:  # noqa: BLE001, PERF203 - never into the pipeline
+            _guard.caught("tap", problem)
 
 
 def announce(record: EventRecord) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import threading
+from array import array
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Final
 
+from stagelight import _guard
 from stagelight._cells import NANOSECONDS
 from stagelight._distribution import BATCH, NEVER, Distribution
 from stagelight._totals import HISTORY, Totals
@@ -39,6 +41,7 @@ _SLOW: Final = 1_000_000
 TRACING: Final = 1
 PENDING: Final = 2
 FALLBACK: Final = 4
+TAP: Final = 8
 
 #: What a thread did lightly: what came before, slot, identity of the result, span if
 #: somebody looked at it, clock at the start and end.
@@ -49,6 +52,7 @@ class Slot(Totals):
     """What one thread counted for one stage, and what it is doing there now.
 
     Attributes:
+        ring: Second, finished and errors of the last seconds, in turn.
         roll: Clock from which on the next call must ``turn_over`` first.
         since: Clock at the start of the open call, 0 while there is none.
         depth: Further open calls of the same stage in this thread (recursion).
@@ -61,7 +65,9 @@ class Slot(Totals):
         "before",
         "depth",
         "marked",
+        "noted",
         "open",
+        "ring",
         "roll",
         "second",
         "since",
@@ -86,19 +92,25 @@ class Slot(Totals):
         self.before: tuple[int, Distribution | None] = (0, None)
         self.second = 0
         self.marked = (0, 0)
+        self.ring: array[int] | None = None
+        self.noted = 0
 
     def turn_over(self, now: int) -> None:
         """Fold the buffer, and begin a new second of history where there is one.
 
         Called before the call at hand counts.
         """
+        try:
+            self._turn_over(now)
+        except Exception as error:  # noqa: BLE001 - never into the pipeline
+            _guard.caught("slot", error)
+
+    def _turn_over(self, now: int) -> None:
         number = self.fold()
         second = now // NANOSECONDS
         if second != self.second:
             if self.second:
-                self.history = self.seconds()
-                if len(self.history) > HISTORY:
-                    del self.history[min(self.history)]
+                self._note(self.second)
             self.second = second
             self.marked = (self.finished, self.errors)
             self._learn(second)
@@ -108,6 +120,19 @@ class Slot(Totals):
         self.roll = min(
             after + min(max(pace, _SOON), _LATE), (second + 1) * NANOSECONDS
         )
+
+    def _note(self, second: int) -> None:
+        """Keep what the second that is over counted, in 800 bytes a minute."""
+        ring = self.ring
+        if ring is None:
+            ring = self.ring = array("I", bytes(array("I").itemsize * 3 * HISTORY))
+        place = self.noted % HISTORY * 3
+        finished, errors = self.marked
+        ring[place] = 0  # a reader passes over it meanwhile
+        ring[place + 1] = self.finished - finished
+        ring[place + 2] = self.errors - errors
+        ring[place] = second
+        self.noted += 1
 
     def _learn(self, second: int) -> None:
         """Find from which duration on a call is slow, by the last minute or two."""
@@ -122,7 +147,12 @@ class Slot(Totals):
 
     def seconds(self) -> dict[int, tuple[int, int]]:
         """The per-second history, the running second included."""
-        history = dict(self.history)
+        ring = self.ring or ()
+        history = {
+            ring[place]: (ring[place + 1], ring[place + 2])
+            for place in range(0, len(ring), 3)
+            if ring[place]
+        }
         if self.second:
             finished, errors = self.marked
             history[self.second] = (self.finished - finished, self.errors - errors)
@@ -133,6 +163,7 @@ class Slot(Totals):
         Totals.__init__(self)
         self.marked = (0, 0)
         self.before = (0, None)
+        self.ring = None
 
     def clear(self) -> None:
         """Start from zero, as a forked child does."""

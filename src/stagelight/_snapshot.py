@@ -4,33 +4,42 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard, _names
-from stagelight._bottleneck import find_bottleneck
 from stagelight._cells import NANOSECONDS
+from stagelight._cost import telemetry_cost
 from stagelight._distribution import Distribution
+from stagelight._insight import (
+    Window,
+    longest_calls,
+    read_insight,
+)
+from stagelight._limiting import bottleneck_of
 from stagelight._model import (
     PipelineStats,
     PoolStats,
     ProcessStats,
-    Quantiles,
     QueueStats,
     Rates,
     Snapshot,
     StageStats,
 )
 from stagelight._registry import LATE, REGISTRY, PipelineRecord
+from stagelight._sight import look
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stagelight._buffers import PoolRecord, QueueRecord
     from stagelight._records import StageReading, StageRecord
+    from stagelight._sight import QueueSight, Sight
     from stagelight._totals import Totals
 
 #: Version of the document's shape.
-DOCUMENT: Final = 1
+DOCUMENT: Final = 2
 _WINDOWS: Final = (1, 10, 60)
 
 
@@ -39,17 +48,47 @@ class _Reader:
 
 
 _STATS: Final = _Reader()
+#: A page that looks each second must not take peaks from the program's own reading.
+_PAGE: Final = _Reader()
 
 
-def snapshot() -> Snapshot:
-    """Frozen state of every pipeline of this process."""
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a watcher knows of a pipeline's last seconds.
+
+    Attributes:
+        sight: Where the window of ``stats()`` begins; None for the beginning.
+        sizes: Queue to the mean of the sizes seen.
+        fresh: What it has just seen, where that will do instead of another look.
+    """
+
+    sight: Sight | None = None
+    sizes: dict[str, float] = field(default_factory=dict)
+    fresh: tuple[Window, dict[str, StageReading]] | None = None
+
+
+#: This process as psutil has it: to make one costs ten times as much as to ask it.
+_SELF: Final[dict[int, Any]] = {}
+#: The watcher's memory, by name of the pipeline, where there is a watcher.
+PAST: Final[list[Callable[[str], Past]]] = []
+
+
+def snapshot(past: Callable[[str], Past] | None = None) -> Snapshot:
+    """Frozen state of every pipeline of this process.
+
+    Args:
+        past: The memory of a watcher; by default of the one that is there.
+    """
     with REGISTRY.lock:
         records = list(REGISTRY.pipelines.values())
     return Snapshot(
         version=DOCUMENT,
         time=time.time(),
         process=_process(),
-        pipelines={record.name: read_pipeline(record) for record in records},
+        pipelines={
+            record.name: read_pipeline(record, past(record.name) if past else None)
+            for record in records
+        },
     )
 
 
@@ -65,15 +104,43 @@ def pipeline_document(record: PipelineRecord) -> dict[str, Any]:
     }
 
 
-def read_pipeline(record: PipelineRecord) -> PipelineStats:
-    """Frozen state of one pipeline."""
+def read_pipeline(record: PipelineRecord, past: Past | None = None) -> PipelineStats:
+    """Frozen state of one pipeline.
+
+    Args:
+        record: Its record.
+        past: What a watcher knows of it; by default what the one that is there knows.
+    """
     with REGISTRY.lock:
         stages = list(record.stages.values())
         queues = list(record.queues.values())
         pools = list(record.pools.values())
-    read = {stage.name: _stage(stage) for stage in stages}
-    waiting = {queue.name: _queue(queue) for queue in queues}
-    executors = {pool.name: _pool(pool) for pool in pools}
+    if past is None:
+        past = PAST[0](record.name) if PAST else Past()
+    if past.fresh is not None:
+        window, readings = past.fresh
+    else:
+        sight, readings = look(record)
+        window = Window(sight, past.sight, REGISTRY.started)
+    read = {
+        stage.name: _stage(
+            stage, readings[stage.name], window.later.stages[stage.name].whole
+        )
+        for stage in stages
+        if stage.name in readings
+    }
+    seen = window.later.queues
+    reader = _STATS if past.fresh is None else _PAGE
+    waiting = {
+        queue.name: _queue(queue, seen[queue.name], reader)
+        for queue in queues
+        if queue.name in seen
+    }
+    executors = {
+        pool.name: _pool(pool, seen[pool.name], reader)
+        for pool in pools
+        if pool.name in seen
+    }
     journeys = record.journeys.totals()
     whole = Distribution()
     for part in (journeys, *journeys.failures.values()):
@@ -83,14 +150,16 @@ def read_pipeline(record: PipelineRecord) -> PipelineStats:
         stages=read,
         queues=waiting,
         pools=executors,
-        journeys=_quantiles(whole),
-        bottleneck=find_bottleneck(
+        passes={name: sorted(one) for name, one in window.later.passes.items()},
+        journeys=whole.quantiles(),
+        bottleneck=bottleneck_of(
+            window,
             read,
             waiting | {pool.name: pool.backlog for pool in executors.values()},
             record.passes,
-            _uptime(),
             _computed(),
         ),
+        insight=read_insight(window, longest_calls(stages), past.sizes),
     )
 
 
@@ -102,6 +171,7 @@ def _process() -> ProcessStats:
         memory_rss=memory(),
         telemetry_errors=dict(_guard.ERRORS),
         telemetry_dropped=dict(_guard.LOST),
+        telemetry_cost=telemetry_cost(),
     )
 
 
@@ -116,23 +186,25 @@ def _computed() -> float:
 def memory() -> int | None:
     """Resident memory of this process in bytes, None where it cannot be told."""
     try:
-        with LATE:
-            import psutil
+        pid = os.getpid()
+        if pid not in _SELF:
+            with LATE:
+                import psutil
 
-        return int(psutil.Process().memory_info().rss)
+            _SELF.clear()  # a parent's, in a forked child
+            _SELF[pid] = psutil.Process()
+        return int(_SELF[pid].memory_info().rss)
     except Exception:  # noqa: BLE001 - a broken psutil must not break stats()
         return None
 
 
-def _stage(record: StageRecord) -> StageStats:
-    reading: StageReading = record.read()
+def _stage(
+    record: StageRecord, reading: StageReading, whole: Distribution
+) -> StageStats:
     totals = reading.totals
     outcomes = totals.outcomes()
     errors: dict[str, int] = {}
-    whole = Distribution()
-    whole.merge(totals)
     for (outcome, error_type), part in totals.failures.items():
-        whole.merge(part)
         if outcome in _names.ERRORS:
             errors[error_type] = errors.get(error_type, 0) + part.count
     count = sum(outcomes.values())
@@ -155,7 +227,7 @@ def _stage(record: StageRecord) -> StageStats:
         active=reading.active,
         oldest_active=reading.oldest / NANOSECONDS,
         rates=rates(totals, clock()),
-        duration=_quantiles(whole),
+        duration=whole.quantiles(),
         workers=reading.workers,
         worker_seconds=seconds,
         inputs=sorted(record.inputs),
@@ -176,46 +248,42 @@ def rates(totals: Totals, now: int) -> Rates:
         now: The monotonic clock in nanoseconds.
     """
     second, fraction = divmod(now, NANOSECONDS)
-    share = fraction / NANOSECONDS
-    results = []
-    for window in _WINDOWS:
-        whole = sum(
-            totals.history.get(second - back, (0, 0))[0] for back in range(window)
-        )
-        oldest = totals.history.get(second - window, (0, 0))[0]
-        results.append((whole + oldest * (1 - share)) / window)
-    return Rates(*results)
+    rest = 1 - fraction / NANOSECONDS
+    one, ten, sixty = (0.0, 0.0, 0.0)
+    short, middle, long = _WINDOWS
+    for at, (finished, _) in totals.history.items():
+        age = second - at
+        if 0 <= age < long:
+            sixty += finished
+            if age < middle:
+                ten += finished
+                if age < short:
+                    one += finished
+                elif age == short:
+                    one += finished * rest
+            elif age == middle:
+                ten += finished * rest
+        elif age == long:
+            sixty += finished * rest
+    return Rates(one / short, ten / middle, sixty / long)
 
 
-def _quantiles(part: Distribution) -> Quantiles:
-    count = part.count
-    return Quantiles(
-        count=count,
-        mean=part.sum / count / NANOSECONDS if count else None,
-        p50=part.quantile(0.5),
-        p95=part.quantile(0.95),
-        p99=part.quantile(0.99),
-        max=part.max / NANOSECONDS if count else None,
-    )
-
-
-def _queue(record: QueueRecord) -> QueueStats:
-    size = record.size()
+def _queue(record: QueueRecord, seen: QueueSight, reader: _Reader) -> QueueStats:
     return QueueStats(
         name=record.name,
-        size=size,
-        capacity=record.capacity(),
-        high_watermark=record.peak.read(_STATS, size or 0),
-        enqueued=record.enqueued,
-        dequeued=record.dequeued,
+        size=seen.size,
+        capacity=seen.capacity,
+        high_watermark=record.peak.read(reader, seen.size or 0),
+        enqueued=seen.enqueued,
+        dequeued=seen.dequeued,
         refused=dict(record.refused),
-        wait=_quantiles(record.wait),
-        oldest_age=record.oldest_age(),
-        put_blocked=record.blocked_time() / NANOSECONDS,
+        wait=seen.wait.quantiles(),
+        oldest_age=seen.oldest_age,
+        put_blocked=seen.blocked / NANOSECONDS,
     )
 
 
-def _pool(record: PoolRecord) -> PoolStats:
+def _pool(record: PoolRecord, seen: QueueSight, reader: _Reader) -> PoolStats:
     return PoolStats(
         name=record.name,
         kind=record.kind,
@@ -223,5 +291,5 @@ def _pool(record: PoolRecord) -> PoolStats:
         busy=record.busy(),
         submitted=record.submitted,
         completed=record.completed,
-        backlog=_queue(record.backlog),
+        backlog=_queue(record.backlog, seen, reader),
     )

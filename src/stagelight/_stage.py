@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from stagelight._automatic import plain
+from stagelight._automatic import claim, plain
 from stagelight._call import MARK, compile_wrapper
 from stagelight._errors import ConfigurationError
 from stagelight._records import Kind, StageRecord
@@ -79,6 +79,8 @@ def note_twin(observed: Any) -> None:
 def _observe_object(target: Any, process: Any, make: MakeStage) -> Any:
     if stage_of(process) is not None:
         return target  # its class is observed
+    if plain(process) is not process:
+        claim(type(target))
     from stagelight._proxies import ObservedStage
 
     return ObservedStage(target, _make=make)

@@ -75,8 +75,13 @@ class Totals(Distribution):
         parts = sum(part.sum for part in list(self.failures.values()))
         return self.sum + parts - self.apart
 
-    def absorb(self, other: Totals) -> None:
-        """Add everything that another worker counted."""
+    def absorb(self, other: Totals, *, history: bool = True) -> None:
+        """Add everything that another worker counted.
+
+        Args:
+            other: What it counted.
+            history: Whether to add the per-second history too.
+        """
         self.merge(other)
         self.produced += other.produced
         self.apart += other.apart
@@ -90,6 +95,8 @@ class Totals(Distribution):
             self.ends[outcome] = self.ends.get(outcome, 0) + number
         for key, part in list(other.failures.items()):
             self.failure(*key).merge(part)
+        if not history:
+            return
         for second, (finished, errors) in other.seconds().items():
             before = self.history.get(second, (0, 0))
             self.history[second] = (before[0] + finished, before[1] + errors)

@@ -11,6 +11,8 @@ from opentelemetry import trace
 
 from stagelight import _names
 from stagelight._cells import NANOSECONDS
+from stagelight._distribution import NEVER
+from stagelight._shapes import shaped
 from stagelight._slots import TRACING
 from stagelight._version import __version__
 from stagelight._workers import ON_SLOT, set_alert
@@ -30,7 +32,16 @@ class Budget:
 
     def renewed(self) -> Budget:
         """The same budget with a lock of its own, for a forked child."""
-        return Budget(NANOSECONDS / self._interval, self._slack / NANOSECONDS)
+        fresh = Budget(NANOSECONDS / self._interval, self._slack / NANOSECONDS)
+        fresh.due = self.due if self.due == NEVER else 0
+        return fresh
+
+    @classmethod
+    def none(cls) -> Budget:
+        """A budget that grants nothing."""
+        budget = cls(1)
+        budget.due = NEVER
+        return budget
 
     def take(self, now: int) -> bool:
         """Take one token if there is one.
@@ -69,16 +80,23 @@ class Tracer:
         self,
         provider: trace.TracerProvider | None = None,
         journeys_per_second: float | None = 50,
+        *,
+        rescuing: bool = False,
     ) -> None:
         """Choose the provider and the budget.
 
         Args:
             provider: A tracer provider, or None for the global one.
             journeys_per_second: Head-sampled journeys; None for all, 0 for none.
+            rescuing: Whether others may be exported later, if there is a sample or not.
         """
         self.provider = provider
-        self.enabled = journeys_per_second != 0
-        self.budget = Budget(journeys_per_second) if journeys_per_second else None
+        self.enabled = journeys_per_second != 0 or rescuing
+        self.budget = None
+        if journeys_per_second:
+            self.budget = Budget(journeys_per_second)
+        elif journeys_per_second == 0 and rescuing:
+            self.budget = Budget.none()
         self.due = 0
         self.refresh(anew=True)
 
@@ -112,8 +130,10 @@ class Tracer:
         )
         self.on = real and self.enabled
         if self.on:
-            self.tracer = provider.get_tracer(
-                _names.SCOPE, __version__, schema_url=_names.SCHEMA_URL
+            self.tracer = shaped(
+                provider.get_tracer(
+                    _names.SCOPE, __version__, schema_url=_names.SCHEMA_URL
+                )
             )
             self.sdk_decides = bool(os.environ.get("OTEL_TRACES_SAMPLER"))
             self.due = 0

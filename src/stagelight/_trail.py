@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from stagelight import _guard
 from stagelight._deferred import remember
 from stagelight._journey import FAN_OUT, Journey, Turn, leave_turn
 from stagelight._quiet import CURRENT, NOWHERE, steps
@@ -39,7 +40,9 @@ def goes_on(trail: Trail, slot: Slot, event: object) -> bool:
     return True
 
 
-def claim(slot: Slot, worker: Worker, event: object, now: int) -> Turn | None:
+def claim(  # noqa: C901 - calls cost more
+    slot: Slot, worker: Worker, event: object, now: int
+) -> Turn | None:
     """The fetched event that a light call is about, or None for the full path.
 
     Args:
@@ -48,37 +51,41 @@ def claim(slot: Slot, worker: Worker, event: object, now: int) -> Turn | None:
         event: The argument of the call.
         now: The clock.
     """
-    pending = worker.pending
-    turn = pending[0] if pending else worker.turn
-    if (
-        turn is None
-        or turn.within is not None
-        or not turn.queue
-        or turn.calls >= FAN_OUT
-        or (pending and (len(pending) > 1 or turn.key != id(event)))
-    ):
-        return None
-    if TRACER.on:
-        if worker.quiet is None or CURRENT.get():
+    try:
+        pending = worker.pending
+        turn = pending[0] if pending else worker.turn
+        if (
+            turn is None
+            or turn.within is not None
+            or not turn.queue
+            or turn.calls >= FAN_OUT
+            or (pending and (len(pending) > 1 or turn.key != id(event)))
+        ):
             return None
-        journey = turn.journey
-        if journey.ambient:
-            return None
-        if not journey.quiet:
-            if journey.context is not None or TRACER.due <= now:
+        if TRACER.on:
+            if worker.quiet is None or CURRENT.get():
                 return None
-            journey.quiet = True
-    if pending:
-        pending.clear()
-        leave_turn(worker)
-        worker.turn = turn
-    turn.calls += 1
-    if turn.queue not in slot.stage.inputs:
-        slot.stage.inputs.add(turn.queue)
-    if turn.idle or worker.idle:
-        slot.idle += turn.idle + worker.idle
-        turn.idle = worker.idle = 0
-    return turn
+            journey = turn.journey
+            if journey.ambient:
+                return None
+            if not journey.quiet:
+                if journey.context is not None or TRACER.due <= now:
+                    return None
+                journey.quiet = True
+        if pending:
+            pending.clear()
+            leave_turn(worker)
+            worker.turn = turn
+        turn.calls += 1
+        if turn.queue not in slot.stage.inputs:
+            slot.stage.inputs.add(turn.queue)
+        if turn.idle or worker.idle:
+            slot.idle += turn.idle + worker.idle
+            turn.idle = worker.idle = 0
+        return turn  # noqa: TRY300 - as the others
+    except Exception as error:  # noqa: BLE001 - a finalizer may take it just now
+        _guard.caught("claim", error)
+        return None
 
 
 def stale(worker: Worker, event: object) -> bool:

@@ -239,6 +239,7 @@ def clean_environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
     kept = {
         key: value for key, value in os.environ.items() if not key.startswith(_CLEANED)
     }
-    unbuffered = {"PYTHONUNBUFFERED": "1"}
+    # Tests run side by side: those that want the page ask for it.
+    quiet = {"PYTHONUNBUFFERED": "1", "STAGELIGHT_LISTEN": "off"}
     direct = {"NO_PROXY": _LOOPBACK, "no_proxy": _LOOPBACK}
-    return {**kept, **direct, **unbuffered, **(env or {})}
+    return {**kept, **direct, **quiet, **(env or {})}

@@ -44,7 +44,7 @@ def test_prefix():
 
 
 def test_environment(monkeypatch):
-    """A program sees none of our variables but those it is given."""
+    """A program sees none of our variables but those given, and serves no page."""
     for name in ("OTEL_SERVICE_NAME", "STAGELIGHT_PAGE", "PYTHONPATH"):
         monkeypatch.setenv(name, "inherited")
     monkeypatch.setenv("OTHER", "kept")
@@ -54,7 +54,8 @@ def test_environment(monkeypatch):
         print({k: v for k, v in sorted(os.environ.items()) if k.startswith(names)})
     """
     ended = run_program(source, env={"OTEL_SERVICE_NAME": "orders"})
-    assert ended.stdout == "{'OTEL_SERVICE_NAME': 'orders', 'OTHER': 'kept'}\n"
+    wanted = {"OTEL_SERVICE_NAME": "orders", "OTHER": "kept"}
+    assert ended.stdout == f"{wanted | {'STAGELIGHT_LISTEN': 'off'}}\n"
 
 
 def test_folder(tmp_path):

@@ -8,7 +8,10 @@ import pytest
 
 from harness.command import run_command
 
-COMMANDS = ("doctor", "failures", "grafana", "replay", "run", "vendor")
+COMMANDS = (
+    *("doctor", "failures", "grafana", "probe", "replay", "run", "serve", "stats"),
+    *("tap", "top", "vendor"),
+)
 
 LOADED = """
 import json, sys

@@ -78,8 +78,10 @@ def connect(folder: Path, *, make: bool = False) -> sqlite3.Connection:
     if make:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / PAYLOADS).mkdir(mode=0o700, exist_ok=True)
-        # SQLite gives its further files the mode of this one.
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, PRIVATE))
+        # SQLite gives its further files the mode of this one. An existing one is not
+        # opened: closing it would end all locks that this process has on it.
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, PRIVATE))
     elif not path.is_file():
         raise StoreError(
             f"there is no store of failed events in {str(folder)!r}; "

@@ -227,6 +227,9 @@ class Writer:
                 error,
                 self._capture.path,
             )
+        except Exception:
+            self._lose(batch)  # an error of ours must not be taken for a success
+            raise
         else:
             self._unwritten = 0
             self._held = Batch()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from stagelight import _guard, _names
+from stagelight import _guard, _names, _sinks
 from stagelight._cells import NANOSECONDS
 from stagelight._distribution import Distribution
 from stagelight._registry import REGISTRY
@@ -48,9 +48,11 @@ class Look:
         self.reader = reader
         observed: dict[Worker, int] = {}
         self.stages: list[tuple[StageRecord, StageReading]] = [
-            (stage, stage.read(observed)) for stage in REGISTRY.stages()
+            (stage, stage.read(observed, history=False)) for stage in REGISTRY.stages()
         ]
         self.queues: list[QueueRecord] = REGISTRY.queues()
+        #: Read once, so that no watermark is below the size beside it.
+        self.sizes = [queue.size() for queue in self.queues]
         self.pools = REGISTRY.pools()
 
     def numbers(self, metric: Metric) -> Iterator[tuple[Number, Attributes]]:
@@ -89,7 +91,7 @@ class Look:
         with REGISTRY.lock:
             pipelines = list(REGISTRY.pipelines.values())
         for pipeline in pipelines:
-            journeys = pipeline.journeys.totals()
+            journeys = pipeline.journeys.totals(history=False)
             parts = [((_names.SUCCESS, ""), journeys), *journeys.failures.items()]
             for (outcome, _), part in parts:
                 if part.count:
@@ -192,8 +194,7 @@ def _blocked_max(look: Look) -> _Numbers:
 
 
 def _size(look: Look) -> _Numbers:
-    for queue in look.queues:
-        size = queue.size()
+    for queue, size in zip(look.queues, look.sizes, strict=True):
         if size is not None:
             yield size, queue_key(queue)
 
@@ -211,8 +212,8 @@ def _oldest(look: Look) -> _Numbers:
 
 
 def _high_watermark(look: Look) -> _Numbers:
-    for queue in look.queues:
-        yield queue.peak.read(look.reader, queue.size() or 0), queue_key(queue)
+    for queue, size in zip(look.queues, look.sizes, strict=True):
+        yield queue.peak.read(look.reader, size or 0), queue_key(queue)
 
 
 def _enqueued(look: Look) -> _Numbers:
@@ -225,6 +226,38 @@ def _enqueued(look: Look) -> _Numbers:
 def _put_blocked(look: Look) -> _Numbers:
     for queue in look.queues:
         yield queue.blocked_time() / NANOSECONDS, queue_key(queue)
+
+
+def _flow_link(look: Look) -> _Numbers:
+    for stage, _ in look.stages:
+        me = f"stage:{stage.name}"
+        links = [(f"queue:{name}", me) for name in stage.inputs]
+        links += [(me, f"queue:{name}") for name in stage.outputs]
+        links += [(me, f"stage:{name}") for name in stage.inner]
+        for from_, to in links:
+            yield 1, _link(stage.pipeline.name, from_, to)
+    for queue in look.queues:
+        for name in queue.pipeline.passes.get(queue.name, ()):
+            yield (
+                1,
+                _link(queue.pipeline.name, f"queue:{name}", f"queue:{queue.name}"),
+            )
+
+
+def _link(pipeline: str, from_: str, to: str) -> Attributes:
+    return {
+        _names.PIPELINE: pipeline,
+        _names.LINK_FROM: from_,
+        _names.LINK_TO: to,
+    }
+
+
+def _stage_status(_: Look) -> _Numbers:
+    for watcher in list(_sinks.STATUS):
+        for pipeline, stage, state in watcher():
+            key: Attributes = {_names.PIPELINE: pipeline, _names.STAGE: stage}
+            for one in _names.STATES:
+                yield int(one == state), {**key, _names.STATE: one}
 
 
 def _memory(_: Look) -> _Numbers:
@@ -259,6 +292,8 @@ _NUMBERS: Final[dict[str, Callable[[Look], Any]]] = {
     _names.WORKER_COUNT.name: _worker_count,
     _names.WORKER_LIMIT.name: _worker_limit,
     _names.BLOCKED_MAX.name: _blocked_max,
+    _names.FLOW_LINK.name: _flow_link,
+    _names.STAGE_STATUS.name: _stage_status,
     _names.MEMORY.name: _memory,
     _names.TELEMETRY_DROPPED.name: _telemetry_dropped,
     _names.TELEMETRY_ERRORS.name: _telemetry_errors,

@@ -116,6 +116,10 @@ class Ending:
         failures = self.failures.groups()
         if self._plan.json is not None:
             _document.write(self._plan.json, state, failures)
+        if self._plan.explain:
+            from stagelight.cli import _explain
+
+            _stderr.write(_explain.render())
         if self._plan.table:
             from stagelight.cli import _table
 

@@ -16,6 +16,10 @@ _COMMANDS: Final = {
     "grafana": "_grafana_command",
     "replay": "_replay_command",
     "run": "_run_command",
+    "serve": "_serve_command",
+    "stats": "_stats_command",
+    "tap": "_tap_command",
+    "top": "_top_command",
     "vendor": "_vendor_command",
 }
 
@@ -26,16 +30,30 @@ class _Lazy(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of all commands."""
         del ctx
-        return sorted(_COMMANDS)
+        return sorted([*_COMMANDS, "probe"])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of a name, None where there is none."""
         del ctx
+        if cmd_name == "probe":
+            return _probe
         if cmd_name not in _COMMANDS:
             return None
         module = import_module(f"stagelight.cli.{_COMMANDS[cmd_name]}")
         command: click.Command = getattr(module, cmd_name)
         return command
+
+
+@click.command(
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True},
+    help="Ask a probe: the exit code is its answer, for exec probes.",
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def _probe(arguments: tuple[str, ...]) -> int:
+    from stagelight_probe import probe
+
+    return probe(list(arguments))
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})

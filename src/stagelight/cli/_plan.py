@@ -22,6 +22,8 @@ class Plan:
         settings: How to observe it.
         json: Where the document goes, or None.
         table: Whether the table is printed.
+        listen: Where the page is served: an address, ``off``, or None for the default.
+        explain: Whether it is said what was observed, and why.
     """
 
     program: str
@@ -30,3 +32,5 @@ class Plan:
     settings: Settings
     json: Path | None
     table: bool
+    explain: bool = False
+    listen: str | None = None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from stagelight.cli import _uncaught
 from stagelight.cli._modules import is_safe_path
 from stagelight.instrumentation import _origin, _script
+from stagelight.instrumentation.frameworks import _catalog
 
 if TYPE_CHECKING:
     from stagelight.cli._modules import SetAside
@@ -150,6 +151,8 @@ def _absolute(path: str) -> str:
 
 def _count_as_application(module: str) -> None:
     """Count the package that is run as the application, though it be installed."""
+    if _catalog.is_known(module):
+        return
     try:
         spec = importlib.util.find_spec(module.partition(".")[0])
     except (ImportError, ValueError):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import TYPE_CHECKING
 
-from stagelight import _failures, _guard
+from stagelight import _failures, _guard, _sinks
 from stagelight._errors import ConfigurationError
-from stagelight.cli import _program, _stderr
+from stagelight.cli import _program, _serving, _stderr
 from stagelight.cli._ending import Ending
 from stagelight.cli._modules import SetAside
 from stagelight.instrumentation import _children, _install, _matching
@@ -23,7 +24,9 @@ def run(plan: Plan) -> None:
         plan: What to run and how.
     """
     _stderr.take_warnings()
+    _sinks.CONFIGURED.clear()  # it is served here, or not at all
     exporting = _export(plan)
+    _serving.serve(plan)
     aside = SetAside()
     Ending(plan, aside, exporting=exporting).install()
     try:
@@ -34,6 +37,10 @@ def run(plan: Plan) -> None:
         _children.install(plan.settings, exporting=exporting)
     except Exception as error:  # noqa: BLE001 - the program runs all the same
         _guard.caught("instrument", error)
+    # What was loaded until now lives as long as the program: without this, each of its
+    # collections would walk through all of it.
+    gc.collect()
+    gc.freeze()
     _program.run(plan, aside)
 
 

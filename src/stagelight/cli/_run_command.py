@@ -37,6 +37,9 @@ from stagelight.cli._refused import Refused
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the final state and all failures to FILE.",
 )
+@click.option(
+    "--explain", is_flag=True, help="Say at the end what was observed, and why not."
+)
 @click.option("--no-table", is_flag=True, help="Print no table at the end.")
 @click.option(
     "--json-logs", is_flag=True, help="Write failed events as JSON lines to stderr."
@@ -46,6 +49,12 @@ from stagelight.cli._refused import Refused
     metavar="FOLDER",
     help="Keep failed events in FOLDER, for stagelight failures and replay.",
 )
+@click.option(
+    "--listen",
+    metavar="ADDRESS",
+    help="Serve page and probes there, or off; by default on 127.0.0.1:8321, or a free "
+    "port where that is taken.",
+)
 @click.argument("program")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def run(  # noqa: PLR0913 - one parameter for each option
@@ -54,9 +63,11 @@ def run(  # noqa: PLR0913 - one parameter for each option
     stages: tuple[str, ...],
     name: str | None,
     document: Path | None,
+    explain: bool,
     no_table: bool,
     json_logs: bool,
     capture: str | None,
+    listen: str | None,
     program: str,
     arguments: tuple[str, ...],
 ) -> Plan:
@@ -64,7 +75,8 @@ def run(  # noqa: PLR0913 - one parameter for each option
 
     PROGRAM is a script, a folder or zip file with __main__.py, or with -m a module.
     Options that follow it are its own. It behaves as under plain Python; a table goes
-    to stderr when it ends, and telemetry where OTEL_EXPORTER_OTLP_ENDPOINT says.
+    to stderr when it ends, and telemetry where OTEL_EXPORTER_OTLP_ENDPOINT says. While
+    it runs a page shows it live, at the address that a line on stderr tells.
     """
     try:
         settings = _config.load()
@@ -82,7 +94,16 @@ def run(  # noqa: PLR0913 - one parameter for each option
         capture=kept,
     )
     path = None if document is None else _writable(document)
-    return Plan(program, arguments, is_module, settings, path, not no_table)
+    return Plan(
+        program,
+        arguments,
+        is_module,
+        settings,
+        path,
+        not no_table,
+        explain,
+        listen or settings.listen,
+    )
 
 
 def _kept(settings: _config.Settings, folder: str | None) -> Capture | None:

@@ -67,6 +67,8 @@ def install(settings: Settings, *, exporting: bool) -> None:
         _wrap(module, settings, exporting=exporting)
 
     _hooks.when_imported("multiprocessing.spawn", patch)
+    # joblib's processes are spawned by a copy of that.
+    _hooks.when_imported("joblib.externals.loky.backend.spawn", patch)
 
 
 def _count() -> None:
@@ -80,8 +82,8 @@ def _count_anew() -> None:
 def _wrap(module: Any, settings: Settings, *, exporting: bool) -> None:
     inner = module.get_preparation_data
 
-    def get_preparation_data(name: str) -> Any:
-        data = inner(name)
+    def get_preparation_data(name: str, *args: Any, **kwargs: Any) -> Any:
+        data = inner(name, *args, **kwargs)
         try:
             if name != "ignore":  # as a fork server calls itself
                 _count()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard
 from stagelight._aside import step_aside
-from stagelight._automatic import mark, plain
+from stagelight._automatic import CLAIMED, ON_CLAIM, mark, plain
 from stagelight._call import build, compile_wrapper, render
 from stagelight._register import add_stage
 from stagelight._stage import kind_of
@@ -70,6 +70,8 @@ async def wrapper({{parameters}}):
         _next = _inner.asend(_sent) if _thrown is None else _inner.athrow(_thrown)
 """,
 }
+#: Attribute of a dispatcher: what it chose, by type.
+_TABLE: Final = "__stagelight_table__"
 #: Types that one definition remembers; a program may make more at run time.
 _MOST: Final = 512
 
@@ -102,7 +104,17 @@ def dispatcher(function: FunctionType) -> Callable[..., Any] | None:
     twin = build(_BODIES[kind_of(function)], text, names)
     functools.update_wrapper(twin, function)
     mark(twin, function)
+    setattr(twin, _TABLE, table)
     return twin
+
+
+def _forget(kind: type) -> None:
+    """Choose anew for a type that the program has claimed."""
+    for base in kind.__mro__:
+        getattr(base.__dict__.get("process"), _TABLE, {}).pop(kind, None)
+
+
+ON_CLAIM.append(_forget)
 
 
 def _choose(
@@ -110,6 +122,8 @@ def _choose(
 ) -> Callable[..., Any]:
     """The method that records calls of a type, or the plain one inside of it."""
     try:
+        if kind in CLAIMED:
+            return function
         defined = [base.__dict__.get("process") for base in kind.__mro__]
         first = next((one for one in defined if plain(one) is not one), twin)
         if first is not twin and twin in defined:

@@ -17,6 +17,7 @@ from stagelight.instrumentation import (
     _targets,
 )
 from stagelight.instrumentation._ledger import LEDGER
+from stagelight.instrumentation.frameworks import _register as _frameworks
 
 if TYPE_CHECKING:
     from stagelight._config import Settings
@@ -41,6 +42,7 @@ def install(settings: Settings, *, complaining: bool = True) -> None:
     _executors.install()
     _targets.install(settings.stages)
     _classes.install()
+    _frameworks.install()
     if complaining:
         atexit.register(complain)
 
@@ -61,3 +63,4 @@ def uninstall() -> None:
     _classes.uninstall()
     _targets.uninstall()
     _script.uninstall()
+    _frameworks.uninstall()

@@ -54,6 +54,7 @@ class Ledger:
         """
         self.settings = settings or Settings()
         self.entries: list[Entry] = []
+        self.declined: dict[tuple[str, str], str] = {}
         self._pipeline: Pipeline | None = None
 
     @property
@@ -73,6 +74,17 @@ class Ledger:
             ):
                 self.entries.append(entry)
 
+    def decline(self, kind: str, what: str, why: str) -> None:
+        """Keep for the report what is not observed.
+
+        Args:
+            kind: ``stage``, ``queue`` or ``pool``.
+            what: Its name, or where it was made.
+            why: The reason.
+        """
+        if len(self.declined) < _MOST:
+            self.declined.setdefault((kind, what), why)
+
     def observe(
         self, target: Any, kind: str, frame: FrameType, given: str = ""
     ) -> None:
@@ -86,6 +98,7 @@ class Ledger:
         """
         wanted = given[: _names.MAX_NAME] or name_from(frame, type(target).__name__)
         if not self.settings.wants_queue(wanted):
+            self.decline(kind, wanted, "the setting queues leaves it out")
             return
         with self.lock:
             pipeline = self.pipeline

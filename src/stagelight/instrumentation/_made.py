@@ -9,7 +9,7 @@ import wrapt
 from stagelight import _guard
 from stagelight._aside import step_aside
 from stagelight.instrumentation._ledger import LEDGER
-from stagelight.instrumentation._origin import maker
+from stagelight.instrumentation._origin import asker, maker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +44,8 @@ def watch(
             frame = maker(instance, package)
             if frame is not None:
                 LEDGER.observe(instance, what, frame, given(instance) if given else "")
+            else:
+                LEDGER.decline(what, *_by_library(instance, package))
         except Exception as error:  # noqa: BLE001 - never into the program
             _guard.caught("instrument", error)
 
@@ -51,6 +53,16 @@ def watch(
     if not isinstance(original, wrapt.FunctionWrapper):
         wrapt.wrap_function_wrapper(kind, "__init__", made)
         _PATCHED.append((kind, original))
+
+
+def _by_library(made: object, package: str) -> tuple[str, str]:
+    """What a library made for itself, and why it is not observed."""
+    frame = asker(made, package)
+    where = "a library"
+    if frame is not None:
+        where = str(frame.f_globals.get("__name__", "a library"))
+    name = type(made).__qualname__
+    return f"{name} of {where}", "no file of the application made it"
 
 
 def unwatch() -> None:

@@ -24,6 +24,10 @@ _MAIN_NAMES: Final[list[str]] = []
 EARLY: Final[set[str]] = set()
 
 
+#: Patterns that had matched nothing in the end.
+UNMATCHED: Final[set[str]] = set()
+
+
 def begin(patterns: tuple[Pattern, ...]) -> None:
     """Put patterns in force.
 
@@ -32,6 +36,7 @@ def begin(patterns: tuple[Pattern, ...]) -> None:
     """
     _PATTERNS[:] = patterns
     _MATCHED.clear()
+    UNMATCHED.clear()
     EARLY.clear()
     EARLY.update(sys.modules)
 
@@ -96,6 +101,7 @@ def complain(candidates: Callable[[list[Pattern]], Iterable[str]]) -> None:
         return
     known = sorted(set(candidates(missed)))
     for pattern in missed:
+        UNMATCHED.add(str(pattern))
         wanted = f"{pattern.module}:{pattern.target}"
         near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
         _guard.warn_once(

@@ -18,6 +18,9 @@ _KNOWN: Final[dict[str, bool]] = {}
 #: Folders whose files are the application's although they are installed.
 _PROGRAM: Final[list[str]] = []
 _DEEP: Final = 64
+#: Package of a class -> another one that makes such objects for the application: an
+#: event loop makes its default executor when it is first needed.
+_MAKERS: Final = {"concurrent": "asyncio"}
 
 
 def _folder(path: str) -> str:
@@ -89,16 +92,20 @@ def maker(made: object, package: str) -> FrameType | None:
         made: The object, whose base class is being initialised.
         package: Top-level package that the base class belongs to.
     """
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - no other way
-    for _ in range(_DEEP):
-        if frame is None:
-            return None
-        if not _is_between(frame, made, package):
-            break
-        frame = frame.f_back
+    frame = asker(made, package)
     if frame is not None and is_application(frame.f_code.co_filename):
         return frame
     return None
+
+
+def asker(made: object, package: str) -> FrameType | None:
+    """The frame that asked for an object, whosever it is; arguments as above."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - no other way
+    for _ in range(_DEEP):
+        if frame is None or not _is_between(frame, made, package):
+            return frame
+        frame = frame.f_back
+    return frame
 
 
 def _is_between(frame: FrameType, made: object, package: str) -> bool:
@@ -108,4 +115,8 @@ def _is_between(frame: FrameType, made: object, package: str) -> bool:
     if code.co_name == "__init__" and code.co_argcount:
         return frame.f_locals.get(code.co_varnames[0]) is made
     module = frame.f_globals.get("__name__", "")
-    return isinstance(module, str) and module.partition(".")[0] in {package, "wrapt"}
+    return isinstance(module, str) and module.partition(".")[0] in {
+        package,
+        "wrapt",
+        _MAKERS.get(package),
+    }

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from stagelight import _guard, _names
+from opentelemetry import trace
+
+from stagelight import _guard, _names, _outcomes
 from stagelight._automatic import mark, plain
+from stagelight._cells import NANOSECONDS
 from stagelight._patterns import Pattern, is_glob
+from stagelight._pipeline import Pipeline
 from stagelight._register import add_stage
+from stagelight._shapes import SHAPES, Shape
 from stagelight._stage import kind_of, observed_twin, stage_of
+from stagelight._tracer import TRACER
 from stagelight.instrumentation import _classes, _hooks, _matching
 from stagelight.instrumentation._ledger import LEDGER, Entry
 from stagelight.instrumentation._origin import is_application
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from stagelight._records import StageRecord
 
 MAIN: Final = "__main__"
 _PATCHED: Final[list[tuple[Any, str, Any]]] = []
@@ -103,7 +112,7 @@ def _look_at_module(module: ModuleType) -> None:
             continue
         pattern = _matching.find(module.__name__, name)
         own = getattr(value, "__module__", module.__name__) == module.__name__
-        if pattern is None or (is_glob(pattern.target) and not own):
+        if pattern is None or not (own or pattern.is_exact):
             continue
         twin = observe(value, pattern, f"{module.__name__}:{name}")
         if twin is not None:
@@ -172,7 +181,8 @@ def observe(
         return None
     name = pattern.name or source.partition(":")[2].removesuffix(".process")
     name = name.rpartition("<locals>.")[2][: _names.MAX_NAME]
-    record = LEDGER.pipeline._record  # noqa: SLF001 - as the emitters do
+    home = LEDGER.pipeline if pattern.pipeline is None else Pipeline(pattern.pipeline)
+    record = home._record  # noqa: SLF001 - as the emitters do
     stage = add_stage(
         record,
         name,
@@ -181,13 +191,28 @@ def observe(
         source,
         unique=record.sources.get(name, source) != source,
     )
+    _shape(stage, pattern)
     twin: Callable[..., Any] = observed_twin(function, stage, skip)
     mark(twin, function)
     LEDGER.note(Entry("stage", stage.name, f"declared as {pattern}", source))
     return twin
 
 
+def _shape(stage: StageRecord, pattern: Pattern) -> None:
+    """Let a stage be as its pattern declares beside its name."""
+    if pattern.event_id is not None:
+        path = pattern.event_id.split(".")
+        stage.event_id = functools.partial(_outcomes.look_along, path)
+    kind = trace.SpanKind[pattern.span_kind.upper()]
+    shape = Shape(kind, int(pattern.min_duration * NANOSECONDS))
+    if shape != Shape():
+        SHAPES[stage.pipeline.name, stage.name] = shape
+        if TRACER.on:
+            TRACER.refresh(anew=True)
+
+
 def _refuse(pattern: Pattern, source: str) -> None:
+    LEDGER.decline("stage", source, f"declared as {pattern}, but no Python function")
     _guard.warn_once(
         f"target {source}",
         "stagelight: %s (declared as %s) cannot be observed, because it is no Python "

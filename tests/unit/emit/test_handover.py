@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import pairwise, product
@@ -23,6 +25,7 @@ from harness.readers import Attached, Pushed, by_name, collect, points, reader
 from stagelight import _names
 from stagelight._cells import NANOSECONDS, explicit_counts, exponential_counts
 from stagelight._distribution import Distribution
+from stagelight._metrics import _producer
 from stagelight._registry import REGISTRY
 
 DURATION = _names.PROCESS_DURATION.name
@@ -261,35 +264,51 @@ def test_nothing_is_said_of_what_never_was(attached, pipeline):
     assert (point.value, point.attributes[_names.OUTCOME]) == (0, _names.SUCCESS)
 
 
-def test_threads_may_flush_one_reader_at_once(attached, pipeline):
+def beside(readers, writers):
+    """Run the writers to their end, and the readers again and again meanwhile."""
+    stop = threading.Event()
+
+    def again(read):
+        while not stop.is_set():
+            read()
+
+    reading = [threading.Thread(target=again, args=(read,)) for read in readers]
+    writing = [threading.Thread(target=write) for write in writers]
+    for thread in (*reading, *writing):
+        thread.start()
+    for thread in writing:
+        thread.join()
+    stop.set()
+    for thread in reading:
+        thread.join()
+
+
+def test_threads_may_flush_one_reader_at_once(attached, pipeline, monkeypatch):
     """Collections of one reader take turns: no delta is handed over twice or lost."""
+    inner = _producer.histograms
+
+    def slowly(*arguments, **options):
+        time.sleep(random.random() / 500)  # others overtake, unless they must wait
+        return inner(*arguments, **options)
+
+    monkeypatch.setattr(_producer, "histograms", slowly)
     work = pipeline.stage(lambda event: event, name="work")
     one = Pushed()
     attached(one)
-    stop = threading.Event()
-
-    def read():
-        while not stop.is_set():
-            one.collect()
 
     def write():
         for number in range(2_000):
             work(number)
 
-    readers = [threading.Thread(target=read) for _ in range(3)]
-    writers = [threading.Thread(target=write) for _ in range(3)]
-    for thread in (*readers, *writers):
-        thread.start()
-    for thread in writers:
-        thread.join()
-    stop.set()
-    for thread in readers:
-        thread.join()
+    beside([one.collect] * 3, [write] * 3)
     one.collect()
     received = Received(delta=True, exponential=False)
     for data in one.received:
-        received.take(by_name(data))
-    assert len(one.received) > len(readers)
+        metrics = by_name(data)
+        received.take(metrics)
+        for point in points(metrics, DURATION):
+            assert min(point.bucket_counts) >= 0 < point.count
+    assert len(one.received) > 3
     assert received.counts == {OUTCOMES[0]: 6_000}
     assert received.consumed == {_names.SUCCESS: 6_000}
 

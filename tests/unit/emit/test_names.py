@@ -20,7 +20,7 @@ from opentelemetry.sdk.metrics.export import (
 
 import stagelight
 from harness.readers import collect
-from stagelight import _guard, _logs, _names, testing
+from stagelight import _guard, _logs, _names, _sinks, testing
 from stagelight._version import __version__
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ def emitted(pipeline, monkeypatch) -> Iterator:
         stagelight.force_flush()
         monkeypatch.setitem(_guard.ERRORS, "collect", 1)
         monkeypatch.setitem(_guard.LOST, "logs", 2)
+        health = [(pipeline.name, "stage", _names.HEALTHY)]
+        monkeypatch.setattr(_sinks, "STATUS", [lambda: health])
         yield telemetry, reader
         assert not alive.empty()
 
@@ -228,7 +230,7 @@ def test_the_table_follows_the_conventions():
     for row in _names.METRICS:
         assert row.name.startswith((f"{_names.SCOPE}.", "process."))
         assert row.name == row.name.lower()
-        assert row.unit in {"s", "By"} or (row.unit[0], row.unit[-1]) == ("{", "}")
+        assert row.unit in {"s", "By", "1"} or (row.unit[0], row.unit[-1]) == ("{", "}")
         assert not row.name.endswith(("_total", ".count.total", "_seconds"))
         assert row.description[0].isupper()
         assert not row.description.endswith(".")

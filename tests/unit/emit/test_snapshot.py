@@ -236,6 +236,7 @@ def test_our_own_troubles_are_told(pipeline, monkeypatch):
 def test_without_psutil_memory_is_unknown(pipeline, monkeypatch):
     """A broken psutil costs one number, not the document."""
     monkeypatch.setitem(__import__("sys").modules, "psutil", None)
+    monkeypatch.setattr(_snapshot, "_SELF", {})
     assert pipeline.stats()["process"]["memory_rss"] is None
 
 

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 
 import stagelight
-from stagelight import _rescue
+from stagelight import _rescue, _setup
 from stagelight._deferred import IDS, RESCUERS, Deferred
 from stagelight._distribution import NEVER
 from stagelight._tracer import TRACER
@@ -111,7 +111,7 @@ def test_failure_is_exported_with_the_ids_of_its_log(captured, pipeline, warm):
     assert span["attributes"] == {
         "stagelight.pipeline.name": "unit",
         "stagelight.stage.name": "fails",
-        "code.function.name": fails.__qualname__,
+        "code.function.name": f"{__name__}.{fails.__qualname__}",
         "stagelight.outcome": "failure",
         "stagelight.event.id": "e1",
         "thread.name": "MainThread",
@@ -519,3 +519,23 @@ def test_user_attributes_are_checked_and_cut_as_in_the_sdk(pipeline):
     _, span = memory.get_finished_spans()
     assert span.attributes["key"] == "01234"
     assert span.attributes["stagelight.stage.name"] == "work"
+
+
+def test_no_head_sample_still_rescues(pipeline):
+    """With no journeys a second only those that fail have a trace."""
+    before = RESCUERS[:]
+    with capture() as found:
+        _setup.adopt(tracer_provider=found.tracer_provider, journeys_per_second=0)
+
+        @pipeline.stage
+        def work(event):
+            if event == "bad":
+                raise Boom
+
+        for event in ("good", "better"):
+            work(event)
+        assert found.spans() == []
+        with pytest.raises(Boom):
+            work("bad")
+        assert _tree(found) == [("ingest unit", ""), ("process work", "ingest unit")]
+    RESCUERS[:] = before

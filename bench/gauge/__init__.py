@@ -1,0 +1,1 @@
+"""What ``overhead.py`` is made of: contestants, turns, figures and their history."""

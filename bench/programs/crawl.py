@@ -1,0 +1,40 @@
+"""``scrapy bench`` with a fixed number of pages: follow every link.
+
+python crawl.py ADDRESS PAGES
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import scrapy
+from scrapy.crawler import CrawlerProcess
+from scrapy.linkextractors import LinkExtractor
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+
+class Follow(scrapy.Spider):
+    """Follows all links, as the spider of ``scrapy bench`` does."""
+
+    name = "follow"
+    links = LinkExtractor()
+
+    async def start(self) -> AsyncIterator[Any]:
+        """Begin with one page."""
+        yield scrapy.Request(f"{sys.argv[1]}/0/{sys.argv[2]}")
+
+    def parse(self, response: Any) -> Iterator[Any]:
+        """Follow what a page links to."""
+        for link in self.links.extract_links(response):
+            yield scrapy.Request(link.url, callback=self.parse)
+
+
+if __name__ == "__main__":
+    process = CrawlerProcess({"LOG_LEVEL": "WARNING", "TELNETCONSOLE_ENABLED": False})
+    crawler = process.create_crawler(Follow)
+    process.crawl(crawler)
+    process.start()
+    print(crawler.stats.get_value("response_received_count"), "pages")

@@ -1,0 +1,1 @@
+"""Do nothing: what a start costs."""

@@ -1,0 +1,149 @@
+"""One call of a framework's function, run as a call of a stage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from stagelight import _guard, _names, _outcomes
+from stagelight.instrumentation.frameworks._steps import means
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stagelight.instrumentation.frameworks._delivery import Delivery
+    from stagelight.instrumentation.frameworks._steps import Step
+
+
+class Again(Exception):  # noqa: N818 - no error: the call was left, to be begun anew
+    """The verdict on such a call, which counts as cancelled."""
+
+
+class Call:
+    """How one call of a framework's function is observed.
+
+    Args:
+        step: The stage.
+        event: The event, for its identifier.
+        delivery: Where it comes from, where it does not nest in what runs here.
+        ended: Told of the result and of the error, one of them None, in the end.
+        judge: Looks at a result, and gives the error that it stands for, if any. The
+            framework gets the result all the same.
+    """
+
+    __slots__ = ("_verdict", "delivery", "ended", "event", "judge", "step")
+
+    def __init__(
+        self,
+        step: Step,
+        event: object = None,
+        delivery: Delivery | None = None,
+        ended: Callable[[Any, BaseException | None], object] | None = None,
+        judge: Callable[[Any], BaseException | None] | None = None,
+    ) -> None:
+        self.judge = judge
+        self._verdict: tuple[BaseException, Any, Any] | None = None
+        self.step = step
+        self.event = event
+        self.delivery = delivery
+        self.ended = ended
+
+    def run(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Call the framework's function.
+
+        Args:
+            function: The function, bound.
+            args: Its arguments.
+            kwargs: Its keyword arguments.
+        """
+        if self.delivery is not None:
+            self.delivery.begin(self.event)
+        try:
+            if self.judge is not None:
+                function = self._judged(function)
+            result = self.step.call(self.event, function, *args, **kwargs)
+        except BaseException as error:
+            self._end(None, error)
+            if self._verdict is None or self._verdict[0] is not error:
+                raise
+            _, result, error.__traceback__ = self._verdict
+            return result
+        self._end(result, None)
+        return result
+
+    async def run_async(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Await the framework's coroutine function; arguments as for ``run``."""
+        if self.delivery is not None:
+            self.delivery.begin(self.event)
+        try:
+            if self.judge is not None:
+                function = self._judged_async(function)
+            result = await self.step.call(self.event, function, *args, **kwargs)
+        except BaseException as error:
+            self._end(None, error, overlapping=True)
+            if self._verdict is None or self._verdict[0] is not error:
+                raise
+            _, result, error.__traceback__ = self._verdict
+            return result
+        self._end(result, None, overlapping=True)
+        return result
+
+    def _judged(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def judged(*args: Any, **kwargs: Any) -> Any:
+            return self._pass(function(*args, **kwargs))
+
+        return judged
+
+    def _judged_async(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        async def judged(*args: Any, **kwargs: Any) -> Any:
+            return self._pass(await function(*args, **kwargs))
+
+        return judged
+
+    def _pass(self, result: Any) -> Any:
+        """The result, or the error that it stands for."""
+        error = None
+        try:
+            error = self.judge(result) if self.judge is not None else None
+        except Exception as problem:  # noqa: BLE001 - never into the framework
+            _guard.caught("framework", problem)
+        if error is not None:
+            self._verdict = error, result, error.__traceback__
+            raise error
+        return result
+
+    def _end(
+        self, result: Any, error: BaseException | None, *, overlapping: bool = False
+    ) -> None:
+        if self.delivery is not None:
+            self.delivery.end(overlapping=overlapping)
+        if error is not None:
+            self._quietly(self._look_for_drop, error)
+        if self.ended is not None:
+            self._quietly(self.ended, result, error)
+
+    def _look_for_drop(self, error: BaseException) -> None:
+        record = self.step.record
+        if _outcomes.classify(record, error)[0] == _names.DROPPED:
+            # A closed set: the stage bounds its error types.
+            reason = record.error_type(error).rpartition(".")[2]
+            self.step.drop(reason, self.event)
+
+    @staticmethod
+    def _quietly(tell: Callable[..., object], *args: Any) -> None:
+        try:
+            tell(*args)
+        except Exception as problem:  # noqa: BLE001 - never into the framework
+            _guard.caught("framework", problem)
+
+
+means(f"{__name__}.Again", _names.CANCELLED)

@@ -1,0 +1,212 @@
+"""Where an event of a framework comes from: another thread, process or broker.
+
+What crosses is a ``dict[str, str]`` in the framework's own metadata: the trace context
+as the propagators write it, and when it was sent. A worker without stagelight finds
+one more entry there, and nothing else.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter_ns as clock
+from time import time_ns
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+
+from stagelight import _guard
+from stagelight._carrier import pack, unpack
+from stagelight._journey import (
+    TASK_TURN,
+    Journey,
+    Turn,
+    enclosing,
+    end_turn,
+    forget,
+    in_loop,
+    leave_turn,
+    open_journey,
+)
+from stagelight._tracer import TRACER
+from stagelight._turns import carry, fetched
+from stagelight._workers import this_worker
+from stagelight.instrumentation._ledger import LEDGER
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stagelight._buffers import QueueRecord
+    from stagelight._slots import Worker
+
+#: Key of our entry in a framework's metadata.
+KEY: Final = "stagelight"
+_SENT: Final = "stagelight-sent"
+
+
+class Delivery:
+    """One event's arrival at this worker, undone when its stage call has ended.
+
+    Args:
+        journey: The journey it is on.
+        queue: Name of the queue it waited in; "" where a journey of its own begins
+            here, None where it is part of one.
+        wait: Nanoseconds that it waited.
+    """
+
+    __slots__ = ("_outer", "_turn", "_worker", "journey", "queue", "wait")
+
+    def __init__(
+        self, journey: Journey, queue: str | None = None, wait: int = 0
+    ) -> None:
+        self.journey = journey
+        self.queue = queue
+        self.wait = wait
+        self._turn: Turn | None = None
+        self._worker: Worker | None = None
+        self._outer: Any = None
+
+    def begin(self, event: object) -> None:
+        """Let this worker's next stage call be about the event.
+
+        Args:
+            event: What that call is told as its event.
+        """
+        try:
+            worker = this_worker()
+            turn = Turn(id(event), self.journey, _home(), self.queue)
+            turn.wait = self.wait
+            if in_loop():
+                self._outer = TASK_TURN.get()
+                TASK_TURN.set(None)
+            else:
+                self._outer = worker.turn, worker.pending
+                worker.turn, worker.pending = None, []
+            self._worker, self._turn = worker, turn
+            fetched(worker, turn)
+        except Exception as error:  # noqa: BLE001 - never into the framework
+            _guard.caught("delivery", error)
+
+    def end(self, *, overlapping: bool = False) -> None:
+        """Close the turn, and go back to what this worker did before.
+
+        Args:
+            overlapping: Whether others may have begun and ended meanwhile, as
+                coroutines do on a loop that is not asyncio's.
+        """
+        worker, turn = self._worker, self._turn
+        if worker is None or turn is None:
+            return
+        try:
+            if in_loop():
+                forget(worker, turn)
+                end_turn(turn)
+                TASK_TURN.set(self._outer)
+            elif overlapping:
+                end_turn(turn)
+                if worker.turn is turn:
+                    worker.turn = None
+            else:
+                leave_turn(worker)
+                end_turn(turn)
+                worker.turn, worker.pending = self._outer
+        except Exception as error:  # noqa: BLE001 - never into the framework
+            _guard.caught("delivery", error)
+
+
+def here() -> Journey:
+    """The journey that what is begun now belongs to: that of the current span."""
+    ambient = otel_context.get_current()
+    if trace.get_current_span(ambient).get_span_context().is_valid:
+        return Journey(clock(), ambient)
+    return Journey(clock(), None, ambient)
+
+
+def is_inside() -> bool:
+    """Whether this thread runs an observed call: what is called now nests in it."""
+    return enclosing(this_worker()) is not None
+
+
+def root() -> Delivery | None:
+    """The begin of a logical run, or None where it is part of an observed call."""
+    return None if is_inside() else Delivery(here(), "")
+
+
+def part(journey: Journey | None) -> Delivery | None:
+    """Part of a run whose journey is known, run by another thread.
+
+    Args:
+        journey: That of the run, as ``here`` gave it there.
+    """
+    if journey is None or is_inside():
+        return None
+    return Delivery(journey)
+
+
+def send(
+    item: object,
+    record: QueueRecord,
+    before: Any = None,
+    journey: Journey | None = None,
+    *,
+    count: bool = True,
+) -> dict[str, str]:
+    """What is to travel with an event that is handed to a broker now.
+
+    Args:
+        item: The event; only its identity is looked at.
+        record: The queue it goes to.
+        before: What travelled with it last time, where it is sent again.
+        journey: The journey that it is on, where that is known.
+        count: Whether it is in the queue now, or will be later.
+    """
+    if count:
+        with record.lock:
+            record.enqueued += 1
+    if isinstance(before, dict) and _SENT in before:
+        return {**before, _SENT: str(time_ns())}
+    if journey is None:
+        journey = carry(this_worker(), item, record.name)
+    if TRACER.on and journey.context is None:
+        open_journey(journey, record.pipeline.name)
+    return {**pack(journey), _SENT: str(time_ns())}
+
+
+def carrier() -> dict[str, str]:
+    """The current context, for another process that does part of what runs here."""
+    return pack(here())
+
+
+def continued(carrier: Mapping[str, str] | None) -> Journey | None:
+    """The journey that ``carrier`` described in another process.
+
+    Args:
+        carrier: What it gave.
+    """
+    return unpack(clock(), dict(carrier)) if carrier else None
+
+
+def receive(
+    carrier: Any, record: QueueRecord, *, sent_ns: int | None = None
+) -> Delivery:
+    """The arrival of an event from a broker.
+
+    Args:
+        carrier: What ``send`` gave, or None where the sender was not observed.
+        record: The queue it comes from.
+        sent_ns: When it was sent, or came due, where the framework knows that better.
+    """
+    known: dict[str, str] = carrier if isinstance(carrier, dict) else {}
+    text = str(known.get(_SENT, ""))
+    if sent_ns is None and text.isdigit():
+        sent_ns = int(text)
+    wait = 0 if sent_ns is None else max(time_ns() - sent_ns, 0)
+    with record.lock:
+        record.dequeued += 1
+        if sent_ns is not None:
+            record.wait.record(wait)
+    context = {key: value for key, value in known.items() if key != _SENT}
+    return Delivery(unpack(clock() - wait, context), record.name, wait)
+
+
+def _home() -> Any:
+    return LEDGER.pipeline._record  # noqa: SLF001 - same package

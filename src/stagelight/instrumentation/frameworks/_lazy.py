@@ -1,0 +1,188 @@
+"""Calls whose work goes on in what they return: a generator that somebody else drives.
+
+One sample for the whole: the call itself, and each step of what it returned, without
+the time between the steps. The span is current inside the steps only.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from time import perf_counter_ns as clock
+from typing import TYPE_CHECKING, Any
+
+from stagelight import _guard
+from stagelight._runs import Run, begin_run
+
+if TYPE_CHECKING:
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Callable,
+        Generator,
+        Iterable,
+    )
+
+    from stagelight.instrumentation.frameworks._delivery import Delivery
+    from stagelight.instrumentation.frameworks._steps import Step
+
+
+class Lazy:
+    """One call that is over when what it returned is exhausted, closed or lost.
+
+    Args:
+        step: The stage.
+        event: The event.
+        delivery: Where it comes from, where it does not nest.
+        ended: Told of the error, or None, in the end.
+    """
+
+    __slots__ = ("_began", "_done", "_ended", "_opened", "_run", "_took")
+
+    def __init__(
+        self,
+        step: Step,
+        event: object = None,
+        delivery: Delivery | None = None,
+        ended: Callable[[BaseException | None], object] | None = None,
+    ) -> None:
+        if delivery is not None:
+            delivery.begin(event)
+        self._run: Run | None = begin_run(step.record, event)
+        if delivery is not None:
+            delivery.end()
+        self._ended = ended
+        self._done = False
+        self._took = 0
+        self._began = 0
+        self._opened: dict[object, int] = {}
+        if self._run is not None:
+            self._opened = self._run.slot.open
+            self._opened[self] = self._run.start
+
+    def resume(self) -> None:
+        """Begin a step."""
+        run = self._run
+        if run is not None:
+            self._began = clock()
+            run.enter_context()
+            run.resume()
+
+    def suspend(self) -> None:
+        """End a step."""
+        run = self._run
+        if run is not None:
+            run.suspend()
+            run.leave_context()
+            self._took += clock() - self._began
+
+    def finish(self, error: BaseException | None) -> None:
+        """Record the whole; once.
+
+        Args:
+            error: What ended it, None where it ended by itself.
+        """
+        if self._done:
+            return
+        self._done = True
+        self._opened.pop(self, None)
+        run = self._run
+        try:
+            if run is not None and error is None:
+                run.sample(self._took, traced=run.traced)
+            elif run is not None and error is not None:
+                run.failed(error, self._took, run.traced)
+            if self._ended is not None:
+                self._ended(error)
+        except Exception as problem:  # noqa: BLE001 - never into the framework
+            _guard.caught("framework", problem)
+
+    @types.coroutine
+    def wait_for(self, awaitable: Any) -> Generator[Any, Any, Any]:
+        """Await the call itself, step by step; its waiting counts as well.
+
+        Args:
+            awaitable: A coroutine.
+        """
+        value: Any = None
+        thrown: BaseException | None = None
+        while True:
+            self.resume()
+            try:
+                if thrown is None:
+                    waited = awaitable.send(value)
+                else:
+                    waited = awaitable.throw(thrown)
+            except StopIteration as stop:
+                return stop.value
+            finally:
+                value = thrown = None
+                self.suspend()
+            began = clock()
+            try:
+                value = yield waited
+            except BaseException as problem:  # noqa: BLE001 - handed into it
+                thrown = problem
+            finally:
+                waited = None
+                self._took += clock() - began
+
+    def over(self, items: Iterable[Any]) -> Generator[Any, None, None]:
+        """The same items; ends the call with the last one.
+
+        Args:
+            items: What the call returned.
+        """
+        source = iter(items)
+        try:
+            while True:
+                self.resume()
+                try:
+                    item = next(source)
+                except StopIteration:
+                    self.suspend()
+                    break
+                except BaseException as error:
+                    self.suspend()
+                    self.finish(error)
+                    raise
+                self.suspend()
+                yield item
+                item = None
+            self.finish(None)
+        finally:
+            if not self._done:
+                self.finish(GeneratorExit())
+                close = getattr(source, "close", None)
+                if close is not None:
+                    close()
+
+    async def over_async(self, items: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
+        """The same items, asynchronously; ends the call with the last one.
+
+        Args:
+            items: What the call returned.
+        """
+        source = items.__aiter__()
+        try:
+            while True:
+                try:
+                    item = await self.wait_for(_coroutine(source.__anext__()))
+                except StopAsyncIteration:
+                    break
+                except BaseException as error:
+                    self.finish(error)
+                    raise
+                yield item
+                item = None
+            self.finish(None)
+        finally:
+            if not self._done:
+                self.finish(GeneratorExit())
+                close = getattr(source, "aclose", None)
+                if close is not None and not sys.is_finalizing():
+                    await close()
+
+
+async def _coroutine(awaitable: Any) -> Any:
+    return await awaitable

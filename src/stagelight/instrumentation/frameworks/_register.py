@@ -1,0 +1,143 @@
+"""Waits for frameworks to be imported, and observes each by its own file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from stagelight import _guard
+from stagelight.instrumentation import _hooks
+from stagelight.instrumentation.frameworks import _steps
+from stagelight.instrumentation.frameworks._catalog import ASIDE, FRAMEWORKS, Framework
+from stagelight.instrumentation.frameworks._patches import Patches
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+OBSERVED: Final = "observed"
+ASIDE_STATE: Final = "left alone"
+FAILED: Final = "not observed"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What became of one framework that the program imported.
+
+    Attributes:
+        name: The framework.
+        state: ``observed``, ``left alone`` or ``not observed``.
+        detail: Its version, or why not.
+    """
+
+    name: str
+    state: str
+    detail: str
+
+
+#: Framework -> what became of it; only those that the program imported.
+STATUS: Final[dict[str, Status]] = {}
+_PATCHES: Final[dict[str, Patches]] = {}
+
+
+def install() -> None:
+    """Observe every known framework from its import on."""
+    for framework in FRAMEWORKS:
+        for name in framework.waits_for:
+            waiting = _Waiting(framework, name)
+            _hooks.when_imported(name, waiting)
+            waiting.early = False
+    for name, reason in ASIDE.items():
+        _hooks.when_imported(name, _Aside(name, reason))
+
+
+def uninstall() -> None:
+    """Give every framework its own functions back."""
+    while _PATCHES:
+        _PATCHES.popitem()[1].undo()
+    STATUS.clear()
+    _steps.forget()
+
+
+class _Aside:
+    def __init__(self, name: str, reason: str) -> None:
+        self._name, self._reason = name, reason
+
+    def __call__(self, _module: ModuleType) -> None:
+        """Note that the program uses a framework that needs nothing of us."""
+        STATUS[self._name] = Status(self._name, ASIDE_STATE, self._reason)
+
+
+class _Waiting:
+    def __init__(self, framework: Framework, module: str) -> None:
+        self._framework, self._module = framework, module
+        #: Whether the module was there before us, whole or not.
+        self.early = True
+
+    def __call__(self, module: ModuleType) -> None:
+        """Observe the framework, as far as this module is it."""
+        framework = self._framework
+        known = STATUS.get(framework.name)
+        if known is not None and known.state != OBSERVED:
+            return
+        try:
+            found = _instrument(framework, self._module, module)
+        except Exception as error:  # noqa: BLE001 - never into an import
+            half = self.early and _is_half(module)
+            found = Status(framework.name, FAILED, _reason(module, error, half=half))
+            patches = _PATCHES.pop(framework.name, None)
+            if patches is not None:
+                patches.undo()
+            STATUS[framework.name] = found
+            _guard.caught("framework", error)
+        STATUS[framework.name] = found
+
+
+def _instrument(framework: Framework, name: str, module: ModuleType) -> Status:
+    version = _version(framework)
+    if version is None:
+        return Status(framework.name, FAILED, "its version is unknown")
+    if not _is_supported(framework, version):
+        reason = f"version {version} is not {framework.versions}"
+        _guard.warn_once(
+            f"framework {framework.name}",
+            "stagelight: %s stays unobserved: its %s",
+            framework.name,
+            reason,
+        )
+        return Status(framework.name, FAILED, reason)
+    own: Any = import_module(
+        f"stagelight.instrumentation.frameworks.{framework.module}"
+    )
+    aside = getattr(own, "stands_aside", None)
+    other = aside(module) if aside is not None else None
+    if other:
+        return Status(framework.name, ASIDE_STATE, other)
+    patches = _PATCHES.setdefault(framework.name, Patches())
+    own.HOOKS[name](module, patches)
+    return Status(framework.name, OBSERVED, version)
+
+
+def _is_half(module: ModuleType) -> bool:
+    return bool(getattr(getattr(module, "__spec__", None), "_initializing", False))
+
+
+def _reason(module: ModuleType, error: Exception, *, half: bool) -> str:
+    if half:
+        return f"{module.__name__} was only half imported when stagelight came"
+    return f"{type(error).__name__}: {error}"
+
+
+def _version(framework: Framework) -> str | None:
+    from importlib import metadata
+
+    try:
+        return metadata.version(framework.distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _is_supported(framework: Framework, version: str) -> bool:
+    from packaging.specifiers import SpecifierSet
+
+    return SpecifierSet(framework.versions).contains(version, prereleases=True)

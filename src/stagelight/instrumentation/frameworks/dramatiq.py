@@ -1,0 +1,141 @@
+"""dramatiq: its actors and queues. A message's journey travels in its options.
+
+Hooks before and after cannot hold a span safely, so the actor's own call is observed,
+inside of a worker only: called as a function, an actor is the caller's affair.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from stagelight import _names
+from stagelight.instrumentation.frameworks._brokers import broker_queue
+from stagelight.instrumentation.frameworks._calls import Call
+from stagelight.instrumentation.frameworks._delivery import KEY, receive, send
+from stagelight.instrumentation.frameworks._steps import Step, means, qualified, step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stagelight._buffers import QueueRecord
+    from stagelight.instrumentation.frameworks._delivery import Delivery
+    from stagelight.instrumentation.frameworks._patches import Patches
+
+_RULE: Final = "a dramatiq queue"
+_DELAYED: Final = ".DQ"
+
+
+class _Now(threading.local):
+    """The message that this thread processes, and its arrival until the actor runs."""
+
+    message: Any = None
+    delivery: Delivery | None = None
+    arrived: Delivery | None = None
+
+
+_NOW: Final = _Now()
+
+
+def _broker(module: Any, patches: Patches) -> None:
+    means("dramatiq.errors.Retry", _names.CANCELLED)
+    means("dramatiq.errors.RateLimitExceeded", _names.REFUSED, "rate_limited")
+    patches.before(module.Broker, "emit_before", _before)
+    patches.before(module.Broker, "emit_after", _after)
+
+
+def _actor(module: Any, patches: Patches) -> None:
+    patches.around(module.Actor, "__call__", _call)
+
+
+def _worker(module: Any, patches: Patches) -> None:
+    patches.after(module.Worker, "start", _started)
+    patches.after(module.WorkerThread, "process_message", _processed)
+
+
+def _processed(_thread: Any, _args: Any, _kwargs: Any, _result: object) -> None:
+    _NOW.message = _NOW.delivery = _NOW.arrived = None
+
+
+def _started(worker: Any, _args: Any, _kwargs: Any, result: object) -> None:
+    broker = worker.broker
+    if isinstance(result, BaseException):
+        return
+    for name in broker.queues:
+        broker_queue(name, _RULE, _asker(broker, name))
+
+
+def _asker(broker: Any, name: str) -> Callable[[], int | None] | None:
+    """Asks for a queue's size, where the broker has a way from another thread."""
+    if hasattr(broker, "do_qsize"):
+        return lambda: int(broker.do_qsize(name))
+    queue: Any = broker.queues[name] if isinstance(broker.queues, dict) else None
+    return (lambda: int(queue.qsize())) if hasattr(queue, "qsize") else None
+
+
+def _record(name: str) -> QueueRecord:
+    return broker_queue(name.removesuffix(_DELAYED), _RULE)
+
+
+def _before(broker: Any, args: tuple[Any, ...], _kwargs: Any) -> None:
+    signal: str = args[0]
+    message: Any = args[1] if args[1:] else None
+    if signal == "enqueue":
+        _enqueue(broker, message)
+    elif signal == "process_message":
+        # One whose time has not come yet is put back by the consumer, before this.
+        record = _record(message.queue_name)
+        _NOW.message = message
+        _NOW.delivery = _NOW.arrived = receive(message.options.get(KEY), record)
+
+
+def _enqueue(broker: Any, message: Any) -> None:
+    now, arrived = _NOW.message, _NOW.arrived
+    again = now is not None and now.message_id == message.message_id
+    if again:
+        _step(broker.actors[message.actor_name]).retry()
+    known = message.options.get(KEY)
+    message.options[KEY] = send(
+        message,
+        _record(message.queue_name),
+        known,
+        None if arrived is None else arrived.journey,
+        count=not message.queue_name.endswith(_DELAYED),
+    )
+
+
+def _after(broker: Any, args: tuple[Any, ...], _kwargs: Any) -> None:
+    signal: str = args[0]
+    message: Any = args[1] if args[1:] else None
+    if signal == "skip_message":
+        _step(broker.actors[message.actor_name]).drop("skipped", message, uncalled=True)
+
+
+def _step(actor: Any) -> Step:
+    function = qualified(actor.fn)
+    return step(
+        actor.actor_name,
+        rule="a dramatiq actor",
+        source=f"dramatiq {actor.actor_name}",
+        function=function,
+        event_id=_message_id,
+    )
+
+
+def _message_id(message: Any) -> object:
+    return message.message_id
+
+
+def _call(actor: Any, _args: Any, _kwargs: Any) -> Call | None:
+    message, delivery = _NOW.message, _NOW.delivery
+    if delivery is None or message.actor_name != actor.actor_name:
+        return None
+    _NOW.delivery = None
+    return Call(_step(actor), message, delivery)
+
+
+HOOKS: Final[dict[str, Callable[[Any, Patches], None]]] = {
+    "dramatiq.broker": _broker,
+    "dramatiq.actor": _actor,
+    "dramatiq.worker": _worker,
+}

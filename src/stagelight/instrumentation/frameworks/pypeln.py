@@ -1,0 +1,172 @@
+"""pypeln: the functions of its stages, and the queues between threads and tasks.
+
+An element keeps its identity on the way through a queue, so what is known of it is kept
+beside the queue. Between processes it is pickled: there each stage is on its own.
+"""
+
+from __future__ import annotations
+
+import inspect
+import weakref
+from contextvars import ContextVar
+from time import perf_counter_ns as clock
+from typing import TYPE_CHECKING, Any, Final
+
+import wrapt
+
+from stagelight import _guard
+from stagelight.instrumentation.frameworks._brokers import LocalQueue
+from stagelight.instrumentation.frameworks._calls import Call
+from stagelight.instrumentation.frameworks._delivery import Delivery, here
+from stagelight.instrumentation.frameworks._lazy import Lazy
+from stagelight.instrumentation.frameworks._patches import observed, suppressed
+from stagelight.instrumentation.frameworks._steps import Step, qualified, step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stagelight._journey import Journey
+    from stagelight._records import Kind
+    from stagelight.instrumentation.frameworks._patches import Patches
+
+_RULE: Final = "a pypeln stage"
+#: Input queue of a stage -> what waits in it.
+_INPUTS: Final[weakref.WeakKeyDictionary[Any, _Input]] = weakref.WeakKeyDictionary()
+#: Arrival of the element that this thread or task works on, and its journey.
+_ARRIVED: Final[ContextVar[Delivery | None]] = ContextVar("pypeln", default=None)
+_JOURNEY: Final[ContextVar[Journey | None]] = ContextVar("pypeln_now", default=None)
+
+
+class _Input:
+    """Elements on their way into a stage, by identity."""
+
+    def __init__(self, name: str, queue: Any) -> None:
+        bound = getattr(queue, "maxsize", 0) or None
+        self.record = LocalQueue(name, _RULE, queue, bound).record
+        waiting = self._waiting = {}  # type: dict[int, tuple[Any, int, Journey]]
+        self.record.size = lambda: len(waiting)
+        self.record.oldest = lambda: next((at for _, at, _ in waiting.values()), None)
+
+    def put(self, element: Any, journey: Journey) -> None:
+        """Note an element that goes in."""
+        record = self.record
+        with record.lock:
+            self._waiting[id(element)] = element, clock(), journey
+            record.enqueued += 1
+            record.peak.note(len(self._waiting))
+
+    def get(self, element: Any) -> Delivery | None:
+        """The arrival of an element."""
+        record = self.record
+        with record.lock:
+            known = self._waiting.pop(id(element), None)
+            if known is None:
+                return None
+            _, at, journey = known
+            wait = clock() - at
+            record.dequeued += 1
+            record.wait.record(wait)
+        return Delivery(journey, record.name, wait)
+
+
+def _queues(module: Any, patches: Patches) -> None:
+    patches.before(module.OutputQueues, "put", _put)
+
+
+def _workers(module: Any, patches: Patches) -> None:
+    patches.after(module.Worker, "__init__", _made)
+
+
+def _processes(module: Any, patches: Patches) -> None:
+    for name in ("Map", "FlatMap", "Filter", "Each"):
+        if name in vars(module):
+            patches.around(getattr(module, name), "apply", _apply)
+
+
+def _step(function: Any, kind: Kind = "call") -> Step:
+    own = getattr(function, "__name__", "<lambda>")
+    name = "lambda" if own == "<lambda>" else own
+    known = qualified(function)
+    return step(name, rule=_RULE, source=f"pypeln {known}", function=known, kind=kind)
+
+
+def _put(queues: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    element = args[0] if args else kwargs["x"]
+    if not hasattr(element, "index"):
+        return
+    journey = _JOURNEY.get() or here()
+    for queue in queues:
+        known = _INPUTS.get(queue)
+        if known is not None:
+            known.put(element, journey)
+
+
+def _made(worker: Any, _args: Any, _kwargs: Any, result: object) -> None:
+    """Observe the function of a stage, and its input, before anything is put there."""
+    process = worker.process_fn
+    function = getattr(process, "f", None)
+    if isinstance(result, BaseException) or function is None:
+        return
+    queue = worker.stage_params.input_queue
+    if queue not in _INPUTS:
+        _INPUTS[queue] = _Input(getattr(function, "__name__", "stage"), queue)
+    if isinstance(function, wrapt.FunctionWrapper):
+        return
+    inner = process.apply
+
+    def apply(worker: Any, elem: Any, **kwargs: Any) -> Any:
+        known = _INPUTS.get(worker.stage_params.input_queue)
+        delivery = None if known is None else known.get(elem)
+        _ARRIVED.set(delivery)
+        _JOURNEY.set(None if delivery is None else delivery.journey)
+        return inner(worker, elem, **kwargs)
+
+    process.apply = apply
+    process.f = _observed(function)
+
+
+def _observed(function: Any) -> Any:
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        made = _step(function, "coroutine")
+        return wrapt.FunctionWrapper(function, _lazily(made))
+    coroutine = inspect.iscoroutinefunction(function)
+    made = _step(function, "coroutine" if coroutine else "call")
+
+    def observe(_owner: Any, args: tuple[Any, ...], _kwargs: Any) -> Call:
+        return Call(made, args[0] if args else None, _ARRIVED.get())
+
+    return observed(function, observe)
+
+
+def _lazily(made: Step) -> Any:
+    def wrapper(wrapped: Any, _owner: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
+        items = wrapped(*args, **kwargs)
+        try:
+            if suppressed():
+                return items
+            call = Lazy(made, args[0] if args else None, _ARRIVED.get())
+            if inspect.isasyncgen(items):
+                return call.over_async(items)
+            return call.over(items)
+        except Exception as error:  # noqa: BLE001 - never into pypeln
+            _guard.caught("framework", error)
+            return items
+
+    return wrapper
+
+
+def _apply(process: Any, args: tuple[Any, ...], _kwargs: Any) -> Call:
+    element = args[1]
+    return Call(_step(process.f), element.value)
+
+
+HOOKS: Final[dict[str, Callable[[Any, Patches], None]]] = {
+    "pypeln.thread.queue": _queues,
+    "pypeln.thread.worker": _workers,
+    "pypeln.task.queue": _queues,
+    "pypeln.task.worker": _workers,
+    "pypeln.process.api.map": _processes,
+    "pypeln.process.api.flat_map": _processes,
+    "pypeln.process.api.filter": _processes,
+    "pypeln.process.api.each": _processes,
+}

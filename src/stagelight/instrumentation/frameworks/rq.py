@@ -1,0 +1,100 @@
+"""rq: its queues and jobs. A job's journey travels in ``job.meta``.
+
+The work horse that performs a job is forked for it and ends by ``os._exit``, before
+which it flushes, as every forked child does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from stagelight.instrumentation.frameworks._brokers import broker_queue
+from stagelight.instrumentation.frameworks._calls import Call
+from stagelight.instrumentation.frameworks._delivery import KEY, receive, root, send
+from stagelight.instrumentation.frameworks._steps import Step, step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stagelight._buffers import QueueRecord
+    from stagelight.instrumentation.frameworks._patches import Patches
+
+_RULE: Final = "an rq queue"
+
+
+def _queues(module: Any, patches: Patches) -> None:
+    patches.before(module.Queue, "_enqueue_async_job", _enqueue)
+    patches.before(module.Queue, "schedule_job", _schedule)
+
+
+def _jobs(module: Any, patches: Patches) -> None:
+    patches.around(module.Job, "perform", _perform)
+    patches.before(module.Job, "retry", _retry)
+
+
+def _workers(module: Any, patches: Patches) -> None:
+    kinds = {module.Worker, *module.Worker.__mro__}
+    for kind in kinds:
+        if "work" in vars(kind) and kind.__module__.startswith("rq."):
+            patches.before(kind, "work", _work)
+
+
+def _work(worker: Any, _args: Any, _kwargs: Any) -> None:
+    """The worker tells the size of its queues; its horses are too short-lived."""
+    for queue in worker.queues:
+        broker_queue(queue.name, _RULE, _asker(queue))
+
+
+def _asker(queue: Any) -> Callable[[], int]:
+    return lambda: int(queue.count)
+
+
+def _job(queue: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    del queue
+    return args[0] if args else kwargs["job"]
+
+
+def _record(queue: Any) -> QueueRecord:
+    return broker_queue(queue.name, _RULE)
+
+
+def _enqueue(queue: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    job = _job(queue, args, kwargs)
+    job.meta[KEY] = send(job, _record(queue), job.meta.get(KEY))
+
+
+def _schedule(queue: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """A job for later is of the journey that is now; its wait begins when due."""
+    job = _job(queue, args, kwargs)
+    if KEY not in job.meta:
+        # The scheduler counts it, when it puts it in.
+        job.meta[KEY] = send(job, _record(queue), count=False)
+
+
+def _step(job: Any) -> Step:
+    name = job.func_name
+    return step(
+        name.rpartition(".")[2], rule="an rq job", source=f"rq {name}", function=name
+    )
+
+
+def _perform(job: Any, _args: Any, _kwargs: Any) -> Call:
+    if not job.worker_name:  # performed where it is enqueued: the queue is not async
+        return Call(_step(job), job, root())
+    at = job.enqueued_at
+    sent = int(at.timestamp() * 1e9) if at is not None else None
+    known = job.meta.get(KEY)
+    record = broker_queue(job.origin, _RULE)
+    delivery = receive(known, record, sent_ns=None if known else sent)
+    return Call(_step(job), job, delivery)
+
+
+def _retry(job: Any, _args: Any, _kwargs: Any) -> None:
+    _step(job).retry()
+
+
+HOOKS: Final[dict[str, Callable[[Any, Patches], None]]] = {
+    "rq.queue": _queues,
+    "rq.job": _jobs,
+    "rq.worker": _workers,
+}

@@ -1,0 +1,252 @@
+"""Scrapy: the scheduler's queue, downloads, spider callbacks, item pipelines.
+
+A journey begins with a request and goes on through its response, the items found in it
+and the requests that follow from it. What belongs together is noted beside requests
+and responses, never in them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import weakref
+from collections.abc import AsyncIterator
+from contextvars import ContextVar
+from time import perf_counter_ns as clock
+from typing import TYPE_CHECKING, Any, Final
+
+import wrapt
+
+from stagelight import _guard, _names
+from stagelight._aside import step_aside
+from stagelight._journey import FAN_OUT, Journey, open_journey
+from stagelight._tracer import TRACER
+from stagelight.instrumentation.frameworks._attempts import given_up, retrying
+from stagelight.instrumentation.frameworks._brokers import broker_queue
+from stagelight.instrumentation.frameworks._calls import Call
+from stagelight.instrumentation.frameworks._delivery import Delivery, here, part
+from stagelight.instrumentation.frameworks._lazy import Lazy
+from stagelight.instrumentation.frameworks._patches import observed
+from stagelight.instrumentation.frameworks._steps import means, qualified, step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stagelight._buffers import QueueRecord
+    from stagelight._records import Kind
+    from stagelight.instrumentation.frameworks._patches import Patches
+
+#: Request or response -> its journey, and when it was put into the scheduler.
+_JOURNEYS: Final[weakref.WeakKeyDictionary[Any, Journey]] = weakref.WeakKeyDictionary()
+_PUT: Final[weakref.WeakKeyDictionary[Any, int]] = weakref.WeakKeyDictionary()
+#: Journey of the response whose output the running task processes.
+_CURRENT: Final[ContextVar[Journey | None]] = ContextVar("scrapy", default=None)
+
+
+def _request(module: Any, patches: Patches) -> None:
+    patches.after(module.Request, "replace", _replaced)
+
+
+def _scheduler(module: Any, patches: Patches) -> None:
+    patches.after(module.Scheduler, "enqueue_request", _put)
+    patches.after(module.Scheduler, "next_request", _got)
+
+
+def _downloader(module: Any, patches: Patches) -> None:
+    patches.around(module.DownloaderMiddlewareManager, "download_async", _download)
+
+
+def _retries(module: Any, patches: Patches) -> None:
+    patches.after(module, "get_retry_request", _retried)
+
+
+def _scraper(module: Any, patches: Patches) -> None:
+    patches.put(
+        module.Scraper,
+        "call_spider_async",
+        wrapt.FunctionWrapper(module.Scraper.call_spider_async, _callback),
+    )
+    patches.before(module.Scraper, "_process_spidermw_output_async", _output)
+
+
+def _pipelines(module: Any, patches: Patches) -> None:
+    means("scrapy.exceptions.DropItem", _names.DROPPED)
+    means("scrapy.exceptions.IgnoreRequest", _names.DROPPED)
+    patches.after(module.ItemPipelineManager, "_add_middleware", _added)
+
+
+def _queue(scheduler: Any) -> QueueRecord:
+    ref = weakref.ref(scheduler)
+
+    def size() -> int | None:
+        known = ref()
+        return None if known is None else len(known)
+
+    return broker_queue("requests", "a Scrapy scheduler", size)
+
+
+def _replaced(request: Any, _args: Any, _kwargs: Any, copy: Any) -> None:
+    """A redirect or a retry goes on with the journey of its request."""
+    journey = _JOURNEYS.get(request)
+    if journey is not None and not isinstance(copy, BaseException):
+        _JOURNEYS[copy] = journey
+
+
+def _put(scheduler: Any, args: tuple[Any, ...], kwargs: Any, result: object) -> None:
+    request = args[0] if args else kwargs["request"]
+    if result is not True:
+        return
+    record = _queue(scheduler)
+    record.enqueued += 1
+    record.peak.note(len(scheduler))
+    _PUT[request] = clock()
+    if request in _JOURNEYS:
+        return
+    journey = _CURRENT.get()
+    if journey is None or journey.forwards >= FAN_OUT:
+        journey = here()
+    journey.forwards += 1
+    if TRACER.on and journey.context is None:
+        open_journey(journey, record.pipeline.name)
+    _JOURNEYS[request] = journey
+
+
+def _got(scheduler: Any, _args: Any, _kwargs: Any, request: Any) -> None:
+    at = _PUT.pop(request, None) if hasattr(request, "url") else None
+    if at is not None:
+        record = _queue(scheduler)
+        record.dequeued += 1
+        record.wait.record(clock() - at)
+
+
+def _download(_manager: Any, args: tuple[Any, ...], kwargs: Any) -> Call:
+    request = args[1] if args[1:] else kwargs["request"]
+
+    def ended(result: Any, error: BaseException | None) -> None:
+        if error is None and result is not request:
+            _JOURNEYS[result] = _journey(request)
+
+    delivery = Delivery(_journey(request), "requests")
+    made = step("download", rule="Scrapy's downloader", kind="coroutine")
+    return Call(made, _Id(request.url), delivery, ended)
+
+
+def _journey(request: Any) -> Journey:
+    journey = _JOURNEYS.get(request)
+    if journey is None:  # it came through no scheduler of ours
+        journey = _JOURNEYS[request] = Journey(clock())
+    return journey
+
+
+class _Id:
+    """Gives an event its identifier, where its own is called otherwise."""
+
+    __slots__ = ("id",)
+
+    def __init__(self, identifier: object) -> None:
+        self.id = identifier
+
+
+def _retried(_module: Any, args: tuple[Any, ...], kwargs: Any, again: Any) -> None:
+    request = args[0] if args else kwargs["request"]
+    reason = kwargs.get("reason")
+    error = reason if isinstance(reason, BaseException) else None
+    failed = request.meta.get("retry_times", 0) + 1
+    if again is None:
+        given_up("scrapy", failed=failed, error=error)
+    elif not isinstance(again, BaseException):
+        retrying("scrapy", failed=failed, wait=0.0, error=error)
+
+
+async def _callback(
+    wrapped: Any, scraper: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Run a spider's callback, and record it until its last item is out."""
+    try:
+        result, request = args
+        call = _begin_callback(scraper, result, request)
+    except Exception as error:  # noqa: BLE001 - never into Scrapy
+        _guard.caught("framework", error)
+        return await wrapped(*args, **kwargs)
+    if call is None:
+        return await wrapped(*args, **kwargs)
+    try:
+        output = await call.wait_for(wrapped(*args, **kwargs))
+    except BaseException as error:
+        call.finish(error)
+        step_aside(error)
+        raise
+    if isinstance(output, AsyncIterator):
+        return call.over_async(output)
+    if inspect.isgenerator(output):
+        return call.over(output)
+    call.finish(None)
+    return output
+
+
+def _begin_callback(scraper: Any, result: Any, request: Any) -> Lazy | None:
+    spider = scraper.crawler.spider
+    response = hasattr(result, "body")
+    if response:
+        known = getattr(result, "request", None) or request
+        function = known.callback or spider._parse  # noqa: SLF001 - as Scrapy itself
+    elif request.errback:
+        function = request.errback
+    else:
+        return None
+    name = getattr(function, "__name__", "") or type(function).__name__
+    name = "parse" if name == "_parse" else name
+    made = step(
+        f"{spider.name}.{name}",
+        rule="a Scrapy callback",
+        function=qualified(function),
+        kind="coroutine",
+    )
+    journey = _JOURNEYS.get(result) if response else None
+    journey = journey or _journey(request)
+    if response:
+        _JOURNEYS[result] = journey
+    _CURRENT.set(journey)
+    return Lazy(made, _Id(request.url), part(journey))
+
+
+def _output(_scraper: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    response = args[1] if args[1:] else kwargs.get("response")
+    known = response if hasattr(response, "body") else None
+    _CURRENT.set(None if known is None else _JOURNEYS.get(known))
+
+
+def _added(manager: Any, args: tuple[Any, ...], _kwargs: Any, _result: object) -> None:
+    """Observe one item pipeline; its method stays equal to itself."""
+    pipeline = args[0]
+    methods = manager.methods["process_item"]
+    if not hasattr(pipeline, "process_item") or not methods:
+        return
+    method = methods[-1]
+    if isinstance(method, wrapt.FunctionWrapper):
+        return
+    name = type(pipeline).__qualname__
+    coroutine = inspect.iscoroutinefunction(method)
+    kind: Kind = "coroutine" if coroutine else "call"
+
+    def observe(_pipeline: Any, args: tuple[Any, ...], kwargs: Any) -> Call:
+        made = step(
+            name,
+            rule="a Scrapy item pipeline",
+            source=qualified(type(pipeline)),
+            function=f"{qualified(type(pipeline))}.process_item",
+            kind=kind,
+        )
+        item = args[0] if args else kwargs["item"]
+        return Call(made, item, part(_CURRENT.get()))
+
+    methods[-1] = observed(method, observe)
+
+
+HOOKS: Final[dict[str, Callable[[Any, Patches], None]]] = {
+    "scrapy.http.request": _request,
+    "scrapy.core.scheduler": _scheduler,
+    "scrapy.core.downloader.middleware": _downloader,
+    "scrapy.downloadermiddlewares.retry": _retries,
+    "scrapy.core.scraper": _scraper,
+    "scrapy.pipelines": _pipelines,
+}

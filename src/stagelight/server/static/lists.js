@@ -1,0 +1,65 @@
+// Failed events, alerts and findings, and the history of health.
+import { h, replace } from "./dom.js";
+import * as f from "./format.js";
+
+const MOST = 8;
+const empty = (words) => h("p", { class: "empty" }, words);
+
+/** Only web addresses become links: the template is the user's, ids are hexadecimal. */
+function traceLink(template, id) {
+  if (!id) return null;
+  const short = `${id.slice(0, 8)}…`;
+  if (!template || !/^https?:\/\//.test(template) || !/^[0-9a-f]+$/.test(id)) {
+    return h("span", { class: "trace", title: `trace ${id}` }, `trace ${short}`);
+  }
+  return h("a", { class: "trace", href: template.replace("{trace_id}", id), target: "_blank", rel: "noopener noreferrer", title: `Open trace ${id}` }, `trace ${short}`);
+}
+
+export function failed(host, document) {
+  const all = document.failed.slice(0, MOST);
+  replace(host, JSON.stringify([all, document.trace_url]), () => {
+    if (!all.length) return empty("No event has failed.");
+    return h("ol", { class: "list" }, all.map((one) => h("li", {},
+      h("div", { class: "line" },
+        h("time", { datetime: new Date(one.time * 1000).toISOString() }, f.clock(one.time)),
+        h("strong", {}, one.stage),
+        h("code", { class: "error" }, one.error_type),
+        one.event_id ? h("span", { class: "muted" }, `event ${one.event_id}`) : null,
+        one.attempt > 1 ? h("span", { class: "muted" }, `attempt ${one.attempt}`) : null,
+        traceLink(document.trace_url, one.trace_id)),
+      one.message ? h("div", { class: "message" }, one.message) : null)));
+  });
+}
+
+export function alerts(host, document, pipeline) {
+  const findings = pipeline?.insight.audit ?? [];
+  const errors = Object.entries(document.process.telemetry_errors);
+  const lost = Object.entries(document.process.telemetry_dropped);
+  replace(host, JSON.stringify([document.alerts, findings, errors, lost]), () => {
+    const lines = [
+      ...document.alerts.map((one) => entry(one.severity ?? "warning", one.name, one.summary ?? one.description ?? "")),
+      ...findings.map((one) => entry("finding", `${one.check} ${one.place}`, one.text)),
+      ...errors.map(([place, number]) => entry("finding", "stagelight", `${number} errors of its own in ${place}`)),
+      ...lost.map(([signal, number]) => entry("warning", "telemetry", `${number} ${signal} were lost on their way out`)),
+    ];
+    return lines.length ? h("ul", { class: "list" }, lines) : empty("Nothing to report: no alert, and all numbers add up.");
+  });
+}
+
+function entry(kind, name, words) {
+  return h("li", {}, h("div", { class: "line" }, h("span", { class: `chip ${kind}` }, kind), h("strong", {}, name)), h("div", { class: "message" }, words));
+}
+
+export function health(host, document) {
+  const all = document.health.history.slice(0, MOST);
+  replace(host, JSON.stringify(all), () => {
+    if (!all.length) return empty("No change of state so far.");
+    return h("ol", { class: "list" }, all.map((one) => h("li", {},
+      h("div", { class: "line" },
+        h("time", { datetime: new Date(one.time * 1000).toISOString() }, f.clock(one.time)),
+        h("strong", {}, one.stage ?? (one.pipeline || "process")),
+        h("span", { class: `pill small ${one.before}` }, one.before), h("span", { class: "muted", "aria-label": "to" }, "→"),
+        h("span", { class: `pill small ${one.after}` }, one.after)),
+      h("div", { class: "message" }, one.reason))));
+  });
+}

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.frameworks import observe
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness import OtlpReceiver
+
+PROGRAM = """
+import http.server, sys, threading
+import scrapy
+from scrapy.crawler import CrawlerProcess
+from scrapy.exceptions import DropItem
+
+class Server(http.server.BaseHTTPRequestHandler):
+    failures = {"/2": 1, "/4": 9}
+    def do_GET(self):
+        left = self.failures.get(self.path, 0)
+        self.failures[self.path] = left - 1
+        body = b"<html><body>page</body></html>"
+        self.send_response(302 if self.path == "/old" else 503 if left > 0 else 200)
+        if self.path == "/old":
+            self.send_header("Location", "/3")
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *args):
+        pass
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+root = f"http://127.0.0.1:{server.server_port}"
+
+class Evens:
+    def process_item(self, item):
+        if item["n"] % 2:
+            raise DropItem("odd")
+        return item
+
+class Store:
+    seen = []
+    async def process_item(self, item):
+        if item["n"] == 6:
+            raise ValueError("six")
+        self.seen.append(item["n"])
+        return item
+
+class Pages(scrapy.Spider):
+    name = "pages"
+    async def start(self):
+        for path in ("/1", "/2", "/old"):
+            yield scrapy.Request(root + path)
+    def parse(self, response):
+        n = int(response.url[-1])
+        yield {"n": n}
+        if n == 1:
+            yield response.follow("/4", errback=self.failed)
+            yield response.follow("/5", callback=self.detail)
+    async def detail(self, response):
+        for n in (6, 7, 8):
+            yield {"n": n}
+        raise LookupError("after eight")
+    def failed(self, failure):
+        yield {"n": 10}
+
+process = CrawlerProcess({
+    "ITEM_PIPELINES": {Evens: 1, Store: 2}, "RETRY_TIMES": 2, "LOG_ENABLED": False,
+    "TELNETCONSOLE_ENABLED": False, "DOWNLOAD_DELAY": 0, "ROBOTSTXT_OBEY": False,
+    **({"TWISTED_REACTOR": "twisted.internet.selectreactor.SelectReactor"}
+       if sys.argv[1] == "select" else {}),
+})
+process.crawl(Pages)
+process.start()
+print(sorted(Store.seen))
+"""
+
+
+@pytest.mark.parametrize("reactor", ["asyncio", "select"])
+def test_crawl(reactor: str, receiver: OtlpReceiver, tmp_path: Path):
+    """Downloads, callbacks and item pipelines are stages; requests are a queue."""
+    observed = observe(receiver, PROGRAM, reactor, cwd=tmp_path)
+    assert observed.run.stdout == "[2, 8, 10]\n"
+    stages = observed.pipeline["stages"]
+    found = {name: stage["outcomes"] for name, stage in stages.items()}
+    assert found == {
+        # /1 /2 /2 /old /3 /5 and /4 three times
+        "download": {"success": 9},
+        "pages.parse": {"success": 3},
+        "pages.detail": {"failure": 1},
+        "pages.failed": {"success": 1},
+        "Evens": {"success": 4, "dropped": 3},
+        "Store": {"success": 3, "failure": 1},
+    }
+    assert stages["Evens"]["dropped"] == {"DropItem": 3}
+    assert stages["download"]["retries"] == 3
+    assert stages["Store"]["errors"] == {"ValueError": 1}
+    queue = observed.pipeline["queues"]["requests"]
+    assert (queue["enqueued"], queue["dequeued"], queue["wait"]["count"]) == (9, 9, 9)
+    traces = sorted(map(dict, observed.traces().values()), key=len)
+    ingest = {f"ingest {observed.pipeline['name']}": 1}
+    redirected = {"process download": 2, "process pages.parse": 1, "process Evens": 1}
+    again = {**redirected, "process Store": 1}
+    first = {
+        "process download": 5,
+        "process pages.parse": 1,
+        "process pages.detail": 1,
+        "process pages.failed": 1,
+        "process Evens": 5,
+        "process Store": 3,
+    }
+    assert traces == [{**ingest, **one} for one in (redirected, again, first)]
+    parents = {above for name, above in observed.tree() if name.startswith("process")}
+    assert parents == {*ingest}
+
+
+@pytest.mark.slow
+def test_scrapy_bench(receiver: OtlpReceiver, tmp_path: Path):
+    """Scrapy's own benchmark: as many callbacks as responses that it says it got."""
+    observed = observe(
+        receiver,
+        "scrapy",
+        "bench",
+        "-s",
+        "CLOSESPIDER_TIMEOUT=3",
+        module=True,
+        compare=False,
+        cwd=tmp_path,
+    )
+    told = re.search(r"'response_received_count': (\d+)", observed.run.stderr)
+    assert told is not None, observed.run.stderr
+    assert (observed.run.returncode, observed.bare.returncode) == (0, 0)
+    counts = Counter(observed.counts())
+    assert counts["follow.parse"] == int(told[1]) > 0
+    bare = re.search(r"'response_received_count': (\d+)", observed.bare.stderr)
+    assert bare is not None
+    print(f"scrapy bench: {bare[1]} responses bare, {told[1]} observed")  # noqa: T201

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.frameworks import finished, observe, traces
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness import OtlpReceiver
+
+PIPELINE = """
+import inspect, pickle, tempfile
+from sklearn.compose import ColumnTransformer
+from sklearn.datasets import load_iris
+from sklearn.decomposition import PCA
+from sklearn.feature_selection import SelectKBest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+X, y = load_iris(return_X_y=True)
+columns = ColumnTransformer([("lengths", StandardScaler(), [0, 2]),
+                             ("widths", StandardScaler(), [1, 3])])
+model = Pipeline([
+    ("columns", columns),
+    ("union", FeatureUnion([("pca", PCA(n_components=2)), ("best", SelectKBest(k=1))])),
+    ("inner", make_pipeline(MinMaxScaler(), "passthrough")),
+    ("classify", LogisticRegression(max_iter=500)),
+], memory=tempfile.mkdtemp())
+print(model.fit(X, y) is model, hasattr(model, "transform"), hasattr(model, "predict_proba"))
+print(model.predict(X[:5]), round(model.score(X, y), 3))
+again = pickle.loads(pickle.dumps(model))
+print(again.predict(X[-3:]))
+print(inspect.signature(model.fit), inspect.signature(StandardScaler().fit))
+print(StandardScaler().fit_transform(X).shape)
+try:
+    model.predict([[1, 2]])
+except ValueError as error:
+    print(type(error).__name__)
+"""
+SEARCH = """
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+if __name__ == "__main__":
+    X, y = load_digits(return_X_y=True, n_class=3)
+    pipe = Pipeline([("scaler", StandardScaler()), ("pca", PCA()),
+                     ("logistic", LogisticRegression(max_iter=1000, tol=0.1))])
+    search = GridSearchCV(pipe, {"pca__n_components": [5, 15], "logistic__C": [0.1, 1.0]},
+                          cv=3, n_jobs=2)
+    search.fit(X, y)
+    print(search.best_params_, round(search.best_score_, 3))
+"""
+
+
+def test_pipeline(receiver: OtlpReceiver, tmp_path: Path):
+    """Steps are stages under their names, nested ones and clones as well."""
+    observed = observe(receiver, PIPELINE, cwd=tmp_path)
+    assert {
+        name: stage["outcomes"] for name, stage in observed.pipeline["stages"].items()
+    } == {
+        "Pipeline.fit": {"success": 1},
+        "Pipeline.predict": {"success": 2, "failure": 1},
+        "Pipeline.score": {"success": 1},
+        "columns.fit_transform": {"success": 1},
+        "columns__lengths.fit_transform": {"success": 1},
+        "columns__widths.fit_transform": {"success": 1},
+        "columns.transform": {"success": 3, "failure": 1},
+        "columns__lengths.transform": {"success": 3},
+        "columns__widths.transform": {"success": 3},
+        "union.fit_transform": {"success": 1},
+        "union__pca.fit_transform": {"success": 1},
+        "union__best.fit_transform": {"success": 1},
+        "union.transform": {"success": 3},
+        "union__pca.transform": {"success": 3},
+        "union__best.transform": {"success": 3},
+        "inner.fit_transform": {"success": 1},
+        "inner__minmaxscaler.fit_transform": {"success": 1},
+        "inner.transform": {"success": 3},
+        "inner__minmaxscaler.transform": {"success": 3},
+        "classify.fit": {"success": 1},
+        "classify.predict": {"success": 2},
+        "classify.score": {"success": 1},
+    }
+    assert len(observed.traces()) == 5
+    assert (
+        "process union__pca.transform",
+        "process union.transform",
+    ) in observed.tree()
+    rows = {
+        span.attributes["stagelight.batch.size"]
+        for span in observed.spans
+        if span.name == "process classify.predict"
+    }
+    assert rows == {5, 3}
+
+
+def test_search(receiver: OtlpReceiver, tmp_path: Path):
+    """A grid search on two processes is one trace with every fit in it."""
+    observed = observe(receiver, SEARCH, cwd=tmp_path)
+    done = finished(receiver, "stagelight.stage.process.duration")
+    # Twelve fits on the grid, and one with the best on all data.
+    assert done["Pipeline.fit success"] == done["pca.fit_transform success"] == 13
+    assert done["Pipeline.score success"] == 12
+    assert done["GridSearchCV.fit success"] == 1
+    (counts,) = traces(receiver.spans()).values()
+    assert counts["process Pipeline.fit"] == 13
+    assert len({span.resource["service.instance.id"] for span in observed.spans}) == 3
