@@ -17,7 +17,7 @@ from stagelight import _failures
 from stagelight._capture import Capture
 
 def work(folder, out, seed):
-    _failures.install(Capture(folder, max_events=10**7))
+    _failures.install(Capture(folder, max_events=10**7, max_bytes=10**12))
     pipeline = stagelight.Pipeline("killed")
 
     @pipeline.stage
