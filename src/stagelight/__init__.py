@@ -13,12 +13,14 @@ from stagelight._retry import drop, retry
 from stagelight._version import __version__
 
 if TYPE_CHECKING:
+    from stagelight._capture import Capture
     from stagelight._flushing import force_flush, shutdown
     from stagelight._proxies import ObservedStage
     from stagelight._setup import configure
     from stagelight.server import Server, asgi_app, serve
 
 __all__ = [
+    "Capture",
     "ConfigurationError",
     "ObservedStage",
     "Pipeline",
@@ -37,6 +39,7 @@ __all__ = [
 
 #: Loaded on first use: they need wrapt, or what exporting needs.
 _LATER: Final = {
+    "Capture": "_capture",
     "ObservedStage": "_proxies",
     "Server": "server",
     "asgi_app": "server",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import perf_counter_ns as clock
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,11 @@ def announce_failure(  # noqa: PLR0913, PLR0917
             attempt=_outcomes.attempt(event, retries),
             duration=took / NANOSECONDS,
             context=context,
+            source=stage,
+            event=event,
+            turn=turn,
+            trail=worker.trail,
+            began=clock() - took,
         )
         _sinks.announce(record)
     except Exception as problem:  # noqa: BLE001 - the call itself is recorded all the same

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from stagelight import _names
+from stagelight._capture import Capture, read_capture
 from stagelight._declared import from_configuration_file, read_stages
 from stagelight._errors import ConfigurationError
 
@@ -44,6 +45,7 @@ class Settings:
         rescues_per_second: Failed journeys that are traced besides, or ``"all"``.
         json_logs: Whether failed events are also written as JSON lines.
         event_id: Attribute or key path of an event's identifier, as ``meta.id``.
+        capture: Which failed events are kept in which folder, None for none.
         listen: Where page and probes are served, as ``127.0.0.1:8321``, or ``off``.
         watchdog: Where a process of its own answers the probes as well.
         grpc: Where the gRPC health service is served as well.
@@ -61,6 +63,7 @@ class Settings:
     rescues_per_second: float | Literal["all"] = 100.0
     json_logs: bool = False
     event_id: str | None = None
+    capture: Capture | None = None
     listen: str | None = None
     watchdog: str | None = None
     grpc: str | None = None
@@ -297,6 +300,7 @@ _READERS: Final[dict[str, Callable[[object, str], Any]]] = {
     "rescues_per_second": _read_rate,
     "json_logs": _read_flag,
     "event_id": _read_path,
+    "capture": read_capture,
     "listen": _read_text,
     "watchdog": _read_text,
     "grpc": _read_text,

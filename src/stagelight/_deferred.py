@@ -255,7 +255,7 @@ def stage_attributes(stage: StageRecord) -> dict[str, Any]:
 
 
 def remember(
-    journey: Journey,
+    journey: Journey | None,
     stage: StageRecord,
     began: int,
     ended: int,
@@ -264,13 +264,13 @@ def remember(
     """Hold a finished stage of a journey, in case that a later one fails.
 
     Args:
-        journey: The journey.
+        journey: The journey, None where it is not known.
         stage: The stage.
         began: Clock at its start.
         ended: Clock at its end.
         span: Its span, where somebody looked at it.
     """
-    if not RESCUERS:
+    if not RESCUERS or journey is None:
         return
     if journey.done is None:
         journey.done = []

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from stagelight import _export, _guard, _lifecycle
+from stagelight import _export, _failures, _guard, _lifecycle
 from stagelight._journey import end_turn
 from stagelight._providers import PROVIDERS
 from stagelight._watched import CLOSING
@@ -41,7 +41,7 @@ def force_flush(timeout: float = _PATIENCE) -> bool:
     end_turns()
     _export.hurry()
     late = _side_by_side("force_flush", timeout)
-    return not late
+    return _failures.flush(timeout) and not late
 
 
 def _side_by_side(action: str, timeout: float, *, give_up: bool = False) -> list[str]:
@@ -105,6 +105,7 @@ def flush_now(timeout: float | None = None) -> None:
     end_turns()
     _export.hurry()
     late = _side_by_side("force_flush", timeout or _PATIENCE, give_up=True)
+    _failures.flush(timeout or _PATIENCE)
     if late and PROVIDERS.made:
         _export.close(late)
         # They would wait for the same endpoint again, for half a minute each.

@@ -173,6 +173,9 @@ def finish(  # noqa: PLR0913, PLR0917 - one call from the wrapper, no object bui
                 turn = slot.turn if frame is None else frame.turn
                 context = context or otel_context.get_current()
                 announce_drop(slot, dropped, event, turn, context)
+        elif _sinks.SUCCESSES:
+            turn = slot.turn if frame is None else frame.turn
+            _sinks.succeeded(slot, worker, event, turn)
         if frame is None:
             part.record(took)
             return

@@ -96,7 +96,13 @@ def reported(error: BaseException) -> bool:
     return False
 
 
-def _look_up(event: Any, key: str) -> Any:
+def look_up(event: Any, key: str) -> Any:
+    """What an event has under a key, or as an attribute; None where it has nothing.
+
+    Args:
+        event: The event.
+        key: The key.
+    """
     if isinstance(event, Mapping):
         return event.get(key)
     if isinstance(event, (str, bytes, int, float, list, tuple, type(None))):
@@ -112,7 +118,7 @@ def look_along(path: Sequence[str], event: Any) -> Any:
         event: The event.
     """
     for key in path:
-        event = _look_up(event, key)
+        event = look_up(event, key)
     return event
 
 
@@ -128,7 +134,7 @@ def event_id(stage: StageRecord, event: Any) -> str | None:
         else:
             value = event
             for key in EVENT_KEY or ("id",):
-                value = _look_up(value, key)
+                value = look_up(value, key)
         if value is None or callable(value):
             return None
         return _names.encodable(str(value)[:_MAX_ID])
@@ -139,7 +145,7 @@ def event_id(stage: StageRecord, event: Any) -> str | None:
 def attempt(event: Any, retries: int) -> int:
     """Which attempt this was: the event's own count, else from noted retries."""
     try:
-        value = _look_up(event, "attempt")
+        value = look_up(event, "attempt")
     except Exception:  # noqa: BLE001 - a property of the user's may raise anything
         value = None
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:

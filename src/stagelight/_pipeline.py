@@ -16,12 +16,13 @@ from stagelight._pool import observe_pool, pool_kind
 from stagelight._queue import observe_queue
 from stagelight._register import add_stage, check_name, default_name
 from stagelight._registry import LATE, REGISTRY
-from stagelight._stage import observe_stage
+from stagelight._stage import note_twin, observe_stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from stagelight._failures._handle import Failures
     from stagelight._records import Kind, StageRecord
 
 T = TypeVar("T")
@@ -101,7 +102,9 @@ class Pipeline:
             check_name(name, "stage")
         if target is None:
             return lambda one: self.stage(one, name=name, event_id=event_id)
-        return observe_stage(target, self.maker(name, event_id))
+        observed = observe_stage(target, self.maker(name, event_id))
+        note_twin(observed)
+        return observed
 
     def queue(self, target: T, name: str) -> T:
         """Observe a queue in place.
@@ -241,6 +244,14 @@ class Pipeline:
         finally:
             if turn is not None:
                 drop_turn(turn, before)
+
+    @property
+    def failures(self) -> Failures:
+        """The failed events that are kept: ``list()``, ``groups()``, ``replay()``."""
+        with LATE:
+            from stagelight._failures._handle import Failures
+
+        return Failures(self._record)
 
     def stats(self) -> dict[str, Any]:
         """The state of this pipeline as one plain JSON-able document.

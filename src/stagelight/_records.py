@@ -160,6 +160,8 @@ class StageRecord(SlotRecord):
         self.code = function
         self.span_name = f"process {name}"
         self.event_id: Callable[[Any], Any] | None = None
+        #: The observed stage, held weakly, where the program made it by itself.
+        self.twin: Callable[[], Any] | None = None
         self.blocked_peak = Peak()
         #: Queues and pools that it takes from and hands on to, as they were seen.
         self.inputs: set[str] = set()

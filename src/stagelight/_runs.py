@@ -197,6 +197,8 @@ class Run:
                 context = self._context(traced)
                 announce_drop(slot, self.dropped, self.event, self.turn, context)
         plain = outcome == _names.SUCCESS
+        if _sinks.SUCCESSES and plain and error is None:
+            _sinks.succeeded(slot, self.worker, self.event, self.turn)
         part = slot if plain else slot.failure(outcome, error_type)
         if self.turn is not None and self.fresh:
             end_call(self.turn, slot, end, outcome)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from opentelemetry import _logs as otel_logs
 from opentelemetry import metrics, trace
 
-from stagelight import _guard, _lifecycle, _logs, _metrics, _sinks
+from stagelight import _failures, _guard, _lifecycle, _logs, _metrics, _sinks
+from stagelight._capture import as_capture
 from stagelight._environment import check_environment
 from stagelight._errors import ConfigurationError
 from stagelight._flushing import flush_now
@@ -21,6 +22,8 @@ from stagelight._tracer import TRACER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from stagelight._capture import Capture
 
 _MAX_RATE: Final = 1_000_000
 
@@ -36,6 +39,7 @@ def configure(  # noqa: PLR0913 - keyword only, all optional
     rescues_per_second: float | Literal["all"] | None = None,
     json_logs: bool | None = None,
     event_id: str | None = None,
+    capture: Capture | str | os.PathLike[str] | None = None,
 ) -> None:
     """Export everything over OTLP, as the ``OTEL_*`` environment says.
 
@@ -60,6 +64,9 @@ def configure(  # noqa: PLR0913 - keyword only, all optional
         json_logs: Whether event records are written as JSON lines to stderr as well,
             through the stdlib logger ``stagelight.events``.
         event_id: Attribute or key path of an event's identifier, such as ``meta.id``.
+        capture: A folder in which failed events are kept, to be looked at and
+            replayed by ``stagelight failures`` and ``stagelight replay``; or a
+            ``Capture`` that says which, how and how many.
 
     Raises:
         ConfigurationError: A value is wrong: an endpoint, a protocol, an unknown key
@@ -74,6 +81,7 @@ def configure(  # noqa: PLR0913 - keyword only, all optional
     rescues = _rate(
         "rescues_per_second", rescues_per_second, settings.rescues_per_second
     )
+    kept = settings.capture if capture is None else as_capture(capture)
     check_environment()
     make_missing(
         service_name,
@@ -92,6 +100,8 @@ def configure(  # noqa: PLR0913 - keyword only, all optional
         rescues_per_second=rescues,
     )
     _lifecycle.install(flush_now)
+    if kept is not None:
+        _failures.install(kept)
     for tell in _sinks.CONFIGURED:
         tell()
 

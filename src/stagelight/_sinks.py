@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
 
+    from stagelight._journey import Turn
     from stagelight._records import StageRecord
+    from stagelight._slots import Slot, Trail, Worker
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,11 @@ class EventRecord:
         duration: Seconds spent in the stage.
         context: OpenTelemetry context whose span the event belongs to.
         attributes: Anything else, flat.
+        source: Record of the stage, or None for a queue's notice.
+        event: The event of a failed call, valid only during the notification.
+        turn: What its worker did with the event so far, or None; as above.
+        trail: What led to it without a queue, or None; as above.
+        began: Clock at the start of the call, 0 where it is not told.
     """
 
     name: str
@@ -51,10 +58,18 @@ class EventRecord:
     duration: float | None = None
     context: Context | None = None
     attributes: dict[str, str | int | float | bool] = field(default_factory=dict)
+    source: StageRecord | None = None
+    event: Any = None
+    turn: Turn | None = None
+    trail: Trail | None = None
+    began: int = 0
 
 
 #: Told of every failed event, drop, and queue notice.
 EVENTS: Final[list[Callable[[EventRecord], None]]] = []
+#: Told of successful calls that end on the full path, or were marked to do so; empty
+#: but for a sampler.
+SUCCESSES: Final[list[Callable[[Slot, Worker, Any, Turn | None], None]]] = []
 
 #: Told when the program has configured telemetry.
 CONFIGURED: Final[list[Callable[[], None]]] = []
@@ -85,3 +100,19 @@ def announce(record: EventRecord) -> None:
             sink(record)
         except Exception as error:  # noqa: BLE001, PERF203 - one sink must not stop the next
             _guard.caught("event sink", error)
+
+
+def succeeded(slot: Slot, worker: Worker, event: Any, turn: Turn | None) -> None:
+    """Tell of a successful call.
+
+    Args:
+        slot: Slot of its stage.
+        worker: Its thread.
+        event: Its event.
+        turn: Where the event came from, or None.
+    """
+    for sink in SUCCESSES:
+        try:
+            sink(slot, worker, event, turn)
+        except Exception as error:  # noqa: BLE001, PERF203 - one sink must not stop the next
+            _guard.caught("success sink", error)

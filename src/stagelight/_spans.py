@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from stagelight._records import StageRecord
     from stagelight._slots import Slot
 
-
 #: Records a duration by an instrument, where the slots cannot be handed over.
 RECORD: Final[list[Callable[[StageRecord, str, str, float], None]]] = []
 
@@ -139,6 +138,7 @@ def start_span(
             parent=above,
             attributes=attributes,
             links=links,
+            journey=journey,
             sampled=True,
         )
     if not above.is_valid or above.trace_flags.sampled or TRACER.sdk_decides:
@@ -264,6 +264,8 @@ def close(  # noqa: PLR0913, PLR0917
                     )
                 finally:
                     traced.span.end()
+                    if isinstance(span := traced.span, Deferred):
+                        remember(span.journey, slot.stage, span.began, span.ended, span)
 
 
 def _defer(  # noqa: PLR0913, PLR0917 - as above

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import sys
 import types
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +18,8 @@ from stagelight._records import Kind, StageRecord
 
 #: Makes the record of a stage: default name, kind, function name, source -> record.
 MakeStage = Callable[[str, Kind, str, str], StageRecord]
+
+_DESCRIPTORS = (classmethod, staticmethod)
 
 
 def observe_stage(target: Any, make: MakeStage) -> Any:
@@ -58,6 +62,18 @@ def stage_of(target: Any) -> StageRecord | None:
         target = target.func
     record = getattr(target, MARK, None)
     return record if isinstance(record, StageRecord) else None
+
+
+def note_twin(observed: Any) -> None:
+    """Let a stage's record find the observed stage again, for a replay.
+
+    Args:
+        observed: The drop-in that the program was given.
+    """
+    record = stage_of(observed)
+    if record is not None and not isinstance(observed, (type, *_DESCRIPTORS)):
+        with contextlib.suppress(TypeError):  # no weak reference to it
+            record.twin = weakref.ref(observed)
 
 
 def _observe_object(target: Any, process: Any, make: MakeStage) -> Any:

@@ -9,7 +9,8 @@ import pytest
 from harness.command import run_command
 
 COMMANDS = (
-    *("doctor", "grafana", "probe", "run", "serve", "stats", "tap", "top", "vendor"),
+    *("doctor", "failures", "grafana", "probe", "replay", "run", "serve", "stats"),
+    *("tap", "top", "vendor"),
 )
 
 LOADED = """

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stagelight import ConfigurationError
+from stagelight._capture import Capture
 from stagelight._config import ENVIRONMENT, Settings, load
 from stagelight._patterns import Pattern, parse_pattern
 
@@ -20,6 +21,7 @@ journeys_per_second = 5
 rescues_per_second = "all"
 json_logs = true
 event_id = "meta.id"
+capture = "kept"
 listen = "127.0.0.1:9000"
 watchdog = "0.0.0.0:9001"
 grpc = "9002"
@@ -37,6 +39,7 @@ SETTINGS = Settings(
     rescues_per_second="all",
     json_logs=True,
     event_id="meta.id",
+    capture=Capture("kept"),
     listen="127.0.0.1:9000",
     watchdog="0.0.0.0:9001",
     grpc="9002",
@@ -89,6 +92,7 @@ def test_every_variable(tmp_path):
         "STAGELIGHT_RESCUES_PER_SECOND": "ALL".lower(),
         "STAGELIGHT_JSON_LOGS": "True",
         "STAGELIGHT_EVENT_ID": "meta.id",
+        "STAGELIGHT_CAPTURE": "kept",
         "STAGELIGHT_LISTEN": "127.0.0.1:9000",
         "STAGELIGHT_WATCHDOG": "0.0.0.0:9001",
         "STAGELIGHT_GRPC": "9002",
@@ -166,7 +170,7 @@ def test_an_unknown_key(file, tmp_path):
     assert refused(tmp_path) == (
         f"{place}: unknown key 'piplines'; did you mean pipeline? known are pipeline, "
         "stages, queues, journeys_per_second, rescues_per_second, json_logs, event_id, "
-        "listen, watchdog, grpc, token, ingress, tap, trace_url, redact"
+        "capture, listen, watchdog, grpc, token, ingress, tap, trace_url, redact"
     )
     place = file("zebra = 1")
     assert refused(tmp_path).startswith(f"{place}: unknown key 'zebra'; known are pip")

@@ -25,6 +25,8 @@ LAYERS = [
             "_model",
             "_insights",
             "_patterns",
+            "_redaction",
+            "_capture",
             "_declared",
             "_config",
             "_secrets",
@@ -88,6 +90,7 @@ LAYERS = [
             "_queue",
             "_pool",
             "_stage",
+            "_failures",
             "_pipeline",
             "_proxies",
         )
@@ -200,6 +203,7 @@ def test_files_stay_small() -> None:
 def test_public_names_are_exactly_these() -> None:
     """The public surface changes only on purpose."""
     assert stagelight.__all__ == [
+        "Capture",
         "ConfigurationError",
         "ObservedStage",
         "Pipeline",

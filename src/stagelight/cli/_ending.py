@@ -90,12 +90,13 @@ class Ending:
                 return
             self._reported = True
         try:
-            from stagelight import _flushing
+            from stagelight import _failures, _flushing
             from stagelight._snapshot import snapshot
 
             _install.complain()
             _flushing.end_turns()
             state = snapshot()  # before the flush, whose time is not the program's
+            _failures.flush()
             if self._exporting:
                 _flushing.shutdown()
             self._aside.bring_back()

@@ -12,7 +12,9 @@ from stagelight._version import __version__
 #: Command -> the module below this package that has it, under the command's name.
 _COMMANDS: Final = {
     "doctor": "_doctor_command",
+    "failures": "_failures_command",
     "grafana": "_grafana_command",
+    "replay": "_replay_command",
     "run": "_run_command",
     "serve": "_serve_command",
     "stats": "_stats_command",

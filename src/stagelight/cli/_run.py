@@ -6,7 +6,7 @@ import gc
 import sys
 from typing import TYPE_CHECKING
 
-from stagelight import _guard, _sinks
+from stagelight import _failures, _guard, _sinks
 from stagelight._errors import ConfigurationError
 from stagelight.cli import _program, _serving, _stderr
 from stagelight.cli._ending import Ending
@@ -30,6 +30,8 @@ def run(plan: Plan) -> None:
     aside = SetAside()
     Ending(plan, aside, exporting=exporting).install()
     try:
+        if plan.settings.capture is not None:
+            _failures.install(plan.settings.capture)
         _matching.name_main(*_program.names(plan))
         _install.install(plan.settings)
         _children.install(plan.settings, exporting=exporting)

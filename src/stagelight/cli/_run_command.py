@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from stagelight import _config
+from stagelight._capture import Capture
 from stagelight._errors import ConfigurationError
 from stagelight._patterns import parse_pattern
 from stagelight._register import check_name
@@ -44,6 +45,11 @@ from stagelight.cli._refused import Refused
     "--json-logs", is_flag=True, help="Write failed events as JSON lines to stderr."
 )
 @click.option(
+    "--capture",
+    metavar="FOLDER",
+    help="Keep failed events in FOLDER, for stagelight failures and replay.",
+)
+@click.option(
     "--listen",
     metavar="ADDRESS",
     help="Serve page and probes there, or off; by default on 127.0.0.1:8321, or a free "
@@ -60,6 +66,7 @@ def run(  # noqa: PLR0913 - one parameter for each option
     explain: bool,
     no_table: bool,
     json_logs: bool,
+    capture: str | None,
     listen: str | None,
     program: str,
     arguments: tuple[str, ...],
@@ -76,6 +83,7 @@ def run(  # noqa: PLR0913 - one parameter for each option
         declared = tuple(parse_pattern(text, "--stage") for text in stages)
         if name is not None:
             check_name(name, "pipeline")
+        kept = _kept(settings, capture)
     except ConfigurationError as error:
         raise Refused(str(error)) from None
     settings = replace(
@@ -83,6 +91,7 @@ def run(  # noqa: PLR0913 - one parameter for each option
         stages=(*declared, *settings.stages),
         pipeline=name or settings.pipeline,
         json_logs=json_logs or settings.json_logs,
+        capture=kept,
     )
     path = None if document is None else _writable(document)
     return Plan(
@@ -95,6 +104,15 @@ def run(  # noqa: PLR0913 - one parameter for each option
         explain,
         listen or settings.listen,
     )
+
+
+def _kept(settings: _config.Settings, folder: str | None) -> Capture | None:
+    """What of failed events is kept: in the folder given here, as configured."""
+    if folder is None:
+        return settings.capture
+    if settings.capture is None:
+        return Capture(folder)
+    return replace(settings.capture, folder=folder)
 
 
 def _writable(path: Path) -> Path:

@@ -12,7 +12,7 @@ import pickle
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from stagelight import _guard
+from stagelight import _failures, _guard
 from stagelight._register import default_name
 from stagelight.instrumentation import (
     _hooks,
@@ -87,7 +87,7 @@ def _wrap(module: Any, settings: Settings, *, exporting: bool) -> None:
         try:
             if name != "ignore":  # as a fork server calls itself
                 _count()
-            if exporting or settings.json_logs:
+            if exporting or settings.json_logs or settings.capture:
                 message = _message(settings, exporting=exporting)
                 data["stagelight"] = _Beginning(message)
         except Exception as error:  # noqa: BLE001 - never into the program
@@ -116,6 +116,8 @@ def begin(message: bytes) -> None:
         for folder in folders:
             _origin.add_program(folder)
         _export(settings, service, exporting=exporting)
+        if settings.capture is not None:
+            _failures.install(settings.capture)
         _install.install(settings, complaining=False)
         _script.decorate_main()
         install(settings, exporting=exporting)
@@ -135,5 +137,5 @@ def _export(settings: Settings, service: str | None, *, exporting: bool) -> None
             event_id=settings.event_id,
         )
         _lifecycle.flush_before_exit()
-    else:
+    elif settings.json_logs:
         _logs.write_json_lines()

@@ -8,7 +8,7 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
     BaseInstrumentor,
 )
 
-from stagelight import _config, _guard
+from stagelight import _config, _failures, _guard
 from stagelight._errors import ConfigurationError
 from stagelight.instrumentation import _install
 
@@ -47,6 +47,8 @@ class StagelightInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         except Exception as error:  # noqa: BLE001 - never into the launcher
             _guard.caught("instrument", error)
         try:
+            if settings.capture is not None:
+                _failures.install(settings.capture)
             _install.install(settings)
         except Exception as error:  # noqa: BLE001 - never into the launcher
             _guard.caught("instrument", error)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from stagelight._config import Settings, load
 from stagelight._errors import ConfigurationError
+from stagelight._redaction import Redactor
 from stagelight.health import Limits
 from stagelight.health._monitor import MONITOR
 from stagelight.server._access import make_access
 from stagelight.server._address import LOOPBACK, PORT, bind, is_loopback, parse_address
 from stagelight.server._failed import FailedEvents
-from stagelight.server._redaction import Redactor
 from stagelight.server._serving import Server
 
 if TYPE_CHECKING:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from stagelight._redaction import Redactor
     from stagelight.health._monitor import Monitor
     from stagelight.server._access import Access
     from stagelight.server._local import Source
-    from stagelight.server._redaction import Redactor
     from stagelight.server._tap import Tap
 
     Message = MutableMapping[str, Any]

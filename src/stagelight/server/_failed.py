@@ -12,8 +12,8 @@ from opentelemetry import trace
 from stagelight import _names, _outcomes, _sinks
 
 if TYPE_CHECKING:
+    from stagelight._redaction import Redactor
     from stagelight._sinks import EventRecord
-    from stagelight.server._redaction import Redactor
 
 _KEPT: Final = 50
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from stagelight._records import StageRecord
-    from stagelight.server._redaction import Redactor
+    from stagelight._redaction import Redactor
 
 MOST_EVENTS: Final = 1000
 SHORTEST: Final = 0.1

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stagelight.server._redaction import HIDDEN, Redactor
+from stagelight._redaction import HIDDEN, Redactor
 
 REDACTOR = Redactor()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from itertools import islice
 from typing import Any, Final
@@ -35,15 +35,30 @@ _TEXTS: Final = re.compile(
 )
 
 
+def names_secret(key: str) -> bool:
+    """Whether a key, field or variable of that name holds a secret.
+
+    Args:
+        key: The name.
+    """
+    return _KEYS.search(key) is not None
+
+
 class Redactor:
     """Makes values fit to be shown.
 
     Args:
         patterns: Regular expressions of what else is not to leave.
+        secret: Whether what has such a key, or field, is not to leave.
     """
 
-    def __init__(self, patterns: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        patterns: tuple[str, ...] = (),
+        secret: Callable[[str], bool] = names_secret,
+    ) -> None:
         self._own = [re.compile(pattern) for pattern in patterns]
+        self._secret = secret
 
     def text(self, value: str, limit: int = _LONG) -> str:
         """A text without secrets, cut to a length.
@@ -87,7 +102,8 @@ class Redactor:
         shown: dict[str, Any] = {}
         for key, one in islice(items, _WIDE):
             name = self.text(str(key), 80)
-            shown[name] = HIDDEN if _KEYS.search(name) else self.value(one, depth + 1)
+            hide = self._secret(name)
+            shown[name] = HIDDEN if hide else self.value(one, depth + 1)
         if number > len(shown):
             shown["…"] = f"{number - len(shown):,} more"
         return shown

@@ -1,0 +1,269 @@
+"""A group of failures as a pytest file with its events, which needs no stagelight."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import textwrap
+import zlib
+from typing import TYPE_CHECKING, Any, Final
+
+from stagelight._capture import JSON, PICKLE
+from stagelight._failures._encoding import TYPE
+from stagelight._failures._location import find_stage
+from stagelight._failures._payloads import REPR, USER
+from stagelight._failures._replay import event_of
+from stagelight._failures._schema import StoreError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from stagelight._failures._payloads import Payload
+    from stagelight._failures._reading import Reader
+
+_LONG: Final = 400
+_BASIC: Final = {
+    "decimal": "decimal.Decimal({!r})",
+    "uuid": "uuid.UUID({!r})",
+    "datetime": "datetime.datetime.fromisoformat({!r})",
+    "date": "datetime.date.fromisoformat({!r})",
+    "time": "datetime.time.fromisoformat({!r})",
+    "timedelta": "datetime.timedelta(*{!r})",
+    "path": "pathlib.Path({!r})",
+    "purepath": "pathlib.PurePath({!r})",
+}
+_FILE: Final = '''\
+"""{count} events that failed in stage {stage} with {error}.
+
+Written by stagelight of group {group}; fails while the bug is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import datetime
+import decimal
+import functools
+import importlib.util
+import inspect
+import pathlib
+import pickle
+import sys
+import uuid
+import zlib
+
+import pytest
+
+{module}
+
+
+def _find(where):
+    name, _, path = where.partition(":")
+    module = MODULE if name in {names!r} else importlib.import_module(name)
+    return functools.reduce(getattr, path.split("."), module)
+
+
+def _make(where, **fields):
+    made = object.__new__(_find(where))
+    for name, value in fields.items():
+        object.__setattr__(made, name, value)
+    return made
+
+
+def _data(text):
+    return zlib.decompress(base64.b64decode(text))
+
+
+def _stage():
+{stage_code}
+
+
+async def _collect(items):
+    return [item async for item in items]
+
+
+async def _wait(result):
+    return await result
+
+
+# fmt: off
+EVENTS = {{
+{events}
+}}
+# fmt: on
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_{function}(name):
+    """The stage takes an event that it once failed for."""
+    result = _stage()(EVENTS[name]())
+    if inspect.isawaitable(result):
+        asyncio.run(_wait(result))
+    elif inspect.isasyncgen(result):
+        asyncio.run(_collect(result))
+    elif inspect.isgenerator(result):
+        list(result)
+'''
+_SCRIPT: Final = """\
+_PATH = pathlib.Path(__file__).parent / {path!r}
+sys.path.insert(0, str(_PATH.parent))
+_SPEC = importlib.util.spec_from_file_location({name!r}, _PATH)
+MODULE = importlib.util.module_from_spec(_SPEC)
+sys.modules[{name!r}] = MODULE
+_SPEC.loader.exec_module(MODULE)"""
+_MODULE: Final = """\
+sys.path.insert(0, str(pathlib.Path(__file__).parent / {path!r}))
+MODULE = importlib.import_module({name!r})"""
+
+
+def as_test(  # noqa: PLR0913 - keyword only
+    reader: Reader,
+    group: str,
+    output: Path,
+    *,
+    stage: str | None = None,
+    limit: int = 20,
+    allow_pickle: bool = False,
+) -> tuple[str, int]:
+    """The text of a test, and how many events it has.
+
+    Args:
+        reader: The store.
+        group: Name of the group.
+        output: Where the file will be: paths in it are relative to that.
+        stage: The stage, as ``module:name``; by default what was kept.
+        limit: Events at most.
+        allow_pickle: Whether pickles may be in it, which the test would load.
+
+    Raises:
+        StoreError: There is no such group, or nothing of it can be replayed.
+    """
+    listed = reader.failures(group=group, limit=limit)[::-1]
+    if not listed:
+        raise StoreError(f"no events of group {group!r} are kept")
+    found = reader.failure(listed[0]["id"])
+    chosen = find_stage(found, stage)  # now, rather than in the test
+    module, _, name = chosen.name.partition(":")
+    events = []
+    for one in listed:
+        payload = reader.payload(one["id"])
+        if payload.codec == REPR:
+            continue
+        event_of(payload, chosen.modules, allow_pickle=allow_pickle)
+        key = f"{one['id']} {one['event_id'] or ''}".strip()
+        events.append(f"    {key!r}: lambda: {_source(payload)},")
+    if not events:
+        raise StoreError(
+            f"no event of group {group!r} can be replayed: {listed[0]['why']}"
+        )
+    loaded = chosen.modules[module]
+    text = _FILE.format(
+        count=len(events),
+        stage=found["stage"],
+        error=found["error_type"],
+        group=group,
+        module=_module(loaded, output),
+        names=tuple({module, "__main__", loaded.__name__}),
+        stage_code=textwrap.indent(_stage_code(name), "    "),
+        events="\n".join(events),
+        function=_identifier(f"{found['stage']}_{found['error_type']}"),
+    )
+    return text, len(events)
+
+
+def _identifier(text: str) -> str:
+    return "".join(one if one.isalnum() else "_" for one in text).lower()
+
+
+def _module(loaded: Any, output: Path) -> str:
+    """How the test imports the stage's module, from where the test is."""
+    file = os.path.abspath(loaded.__file__)  # noqa: PTH100 - as it was imported
+    name = loaded.__name__
+    if "." in name or getattr(loaded, "__path__", None):
+        deep = name.count(".") + 1 + bool(getattr(loaded, "__path__", None))
+        root = file
+        for _ in range(deep):
+            root = os.path.dirname(root)  # noqa: PTH120
+        path = os.path.relpath(root, output.parent)
+        return _MODULE.format(path=path, name=name)
+    path = os.path.relpath(file, output.parent)
+    stem = os.path.splitext(os.path.basename(file))[0]  # noqa: PTH119, PTH122
+    return _SCRIPT.format(path=path, name=stem)
+
+
+def _stage_code(name: str) -> str:
+    """How the test gets the stage; ``find_stage`` has found it the same way."""
+    if name.endswith("()"):
+        lines = [f"found = MODULE.{name}"]
+    else:
+        owner, _, last = name.rpartition(".")
+        lines = [f"found = MODULE.{name}"]
+        if owner:
+            lines = [
+                f"owner = MODULE.{owner}",
+                "if isinstance(owner, type):",
+                "    owner = owner()",
+                f"found = owner.{last}",
+            ]
+    return "\n".join(
+        [
+            *lines,
+            "if isinstance(found, type):",
+            "    found = found()",
+            'return getattr(found, "process", found)',
+        ]
+    )
+
+
+def _source(payload: Payload) -> str:
+    """An expression that makes the event anew."""
+    if payload.codec == JSON:
+        return _expression(json.loads(payload.data))
+    blob = _blob(payload.data)
+    if payload.codec == PICKLE:
+        return f"pickle.loads({blob})"
+    return f"_find({payload.codec.removeprefix(USER)!r}).loads({blob})"
+
+
+def _blob(data: bytes) -> str:
+    packed = base64.b64encode(zlib.compress(data, 9)).decode("ascii")
+    return f"_data({packed!r})"
+
+
+def _expression(value: Any) -> str:  # noqa: C901, PLR0911 - one a kind
+    if isinstance(value, str) and len(value) > _LONG:
+        try:
+            return f"{_blob(value.encode())}.decode()"
+        except UnicodeEncodeError:
+            return repr(value)
+    if isinstance(value, float):
+        return f"float({str(value)!r})"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_expression, value))}]"
+    if not isinstance(value, dict):
+        return repr(value)
+    kind = value.get(TYPE)
+    if kind is None:
+        pairs = (f"{key!r}: {_expression(one)}" for key, one in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    content = value["v"]
+    if kind in _BASIC:
+        return _BASIC[kind].format(content)
+    if kind in {"bytes", "bytearray"}:
+        data = base64.b64decode(content)
+        text = _blob(data) if len(data) > _LONG else repr(data)
+        return text if kind == "bytes" else f"bytearray({text})"
+    if kind in {"tuple", "set", "frozenset"}:
+        return f"{kind}({_expression(content)})"
+    if kind == "dict":
+        pairs = (f"{_expression(key)}: {_expression(one)}" for key, one in content)
+        return f"{{{', '.join(pairs)}}}"
+    where = value["of"]
+    if kind == "enum":
+        return f"_find({where!r})[{content!r}]"
+    if kind == "namedtuple":
+        return f"_find({where!r})._make({_expression(content)})"
+    fields = ", ".join(f"{key!r}: {_expression(one)}" for key, one in content.items())
+    return f"_make({where!r}, **{{{fields}}})"

@@ -1,0 +1,170 @@
+"""Finds the stage that an event failed in, by the names that were kept."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from stagelight._failures._schema import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import ModuleType
+
+_MAIN: Final = "__main__"
+#: What ``multiprocessing`` calls it in a spawned child.
+_MAINS: Final = (_MAIN, "__mp_main__")
+
+
+class Stage(NamedTuple):
+    """A stage that can be called.
+
+    Attributes:
+        call: Takes an event.
+        name: How it was found, as ``module:name``.
+        modules: What the names of modules in kept events mean.
+    """
+
+    call: Callable[[Any], Any]
+    name: str
+    modules: dict[str, ModuleType]
+
+
+def find_stage(found: Mapping[str, Any], given: str | None = None) -> Stage:
+    """The stage of a kept failure.
+
+    Args:
+        found: All that is known of the failure.
+        given: ``module:function``, ``module:Class.method`` or ``module:make()``,
+            which returns a stage; by default what was kept.
+
+    Raises:
+        StoreError: It cannot be imported or made; the text says what would help.
+    """
+    place, process = found["place"], found["process"]
+    modules: dict[str, ModuleType] = {}
+    if given is None:
+        module, name = place["module"], place["name"]
+        if not module or "<" in name:
+            raise StoreError(
+                f"stage {found['stage']} cannot be imported by its name"
+                f"{f' {name}' if name else ''}; name a function, class or factory by "
+                "--stage module:name"
+            )
+        loaded = load(module, process)
+    else:
+        module, _, name = given.partition(":")
+        if not module or not name:
+            raise StoreError(f"--stage is {given!r}; it takes module:Class.method")
+        loaded = load(module, process)
+        if place["module"] in _MAINS and process.get("program"):
+            modules.update(dict.fromkeys(_MAINS, load(_MAIN, process)))
+    modules.setdefault(module, loaded)
+    if module in _MAINS:
+        modules.update(dict.fromkeys(_MAINS, loaded))
+    return Stage(_resolve(loaded, name, module), f"{module}:{name}", modules)
+
+
+def load(module: str, process: Mapping[str, Any]) -> ModuleType:
+    """A module of the program.
+
+    Its main script gets another name, so that what is behind
+    ``if __name__ == "__main__"`` does not run.
+
+    Args:
+        module: Its name, or the path of a file.
+        process: What was kept of the process.
+
+    Raises:
+        StoreError: It cannot be imported.
+    """
+    program, folder = process.get("program"), process.get("folder")
+    module = _MAIN if module in _MAINS else module
+    if module == _MAIN and _is_running(program):
+        return sys.modules[_MAIN]
+    if module == _MAIN and process.get("module"):
+        module = str(process["module"]).removesuffix(".__main__")
+        if Path(program or "").name == "__main__.py":
+            module += ".__main__"
+    elif module == _MAIN:
+        module = program or ""
+    elif program and not process.get("module"):
+        folder = str(Path(program).parent)
+    try:
+        if module.endswith(".py"):
+            return _load_file(Path(module))
+        for path in (folder, os.getcwd()):  # noqa: PTH109 - as Python's own sys.path
+            if path and path not in sys.path:
+                sys.path.insert(0, path)
+        return importlib.import_module(module)
+    except Exception as error:
+        raise StoreError(
+            f"{module or 'the main script'} cannot be imported: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def _is_running(program: str | None) -> bool:
+    """Whether the main script of this very process is the one of the failure."""
+    file = getattr(sys.modules.get(_MAIN), "__file__", None)
+    return bool(file and program) and os.path.abspath(str(file)) == program  # noqa: PTH100
+
+
+def _load_file(path: Path) -> ModuleType:
+    name = path.stem
+    known = sys.modules.get(name)
+    if known is not None and getattr(known, "__file__", None) == str(path):
+        return known
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise ImportError(f"there is no Python file {str(path)!r}")
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    loaded = importlib.util.module_from_spec(spec)
+    sys.modules[name] = loaded
+    try:
+        spec.loader.exec_module(loaded)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return loaded
+
+
+def _resolve(module: ModuleType, name: str, shown: str) -> Callable[[Any], Any]:
+    """What a dotted name means, its class made where it needs an object."""
+    found: Any = module
+    made = name.endswith("()")
+    owner: Any = None
+    for part in name.removesuffix("()").split("."):
+        owner, before = found, found
+        found = getattr(before, part, None)
+        if found is None:
+            raise StoreError(f"there is no {name} in {shown}")
+    if made:
+        found = found()
+    elif isinstance(owner, type) and not hasattr(found, "__self__"):
+        static = vars(owner).get(name.rpartition(".")[2])
+        if not isinstance(static, staticmethod):
+            found = getattr(_make(owner, shown), name.rpartition(".")[2])
+    if isinstance(found, type):
+        found = _make(found, shown)
+    process = getattr(found, "process", None)
+    if callable(process):
+        return process  # type: ignore[no-any-return]
+    if not callable(found):
+        raise StoreError(f"{shown}:{name} is {found!r}, which cannot be called")
+    return found  # type: ignore[no-any-return]
+
+
+def _make(kind: type, shown: str) -> Any:
+    try:
+        return kind()
+    except TypeError as error:
+        raise StoreError(
+            f"{shown}:{kind.__qualname__} cannot be made without arguments ({error}); "
+            "write a function that makes it, and name that: --stage module:make()"
+        ) from error

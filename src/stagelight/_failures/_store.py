@@ -1,0 +1,260 @@
+"""The store: one SQLite file and a folder of large payloads, shared by processes.
+
+Everything of one batch is written in one transaction; a process that is killed leaves
+the last whole one. Readers never wait for the writer (write-ahead log).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+import uuid
+from typing import TYPE_CHECKING, Any, Final
+
+from stagelight._failures._schema import PAYLOADS, PRIVATE, connect, transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from stagelight._capture import Capture
+    from stagelight._failures._draft import Draft
+
+#: Bytes from which on a payload is a file of its own.
+LARGE: Final = 64 * 1024
+#: Seconds after which a file that nothing refers to is left over from a killed process.
+_ORPHAN: Final = 600
+_MOST_GROUPS: Final = 4096
+
+_INSERT: Final = """
+INSERT INTO failures (time, group_id, pipeline, stage, error_type, message, event_id,
+    attempt, outcome, duration, trace_id, span_id, process, codec, payload, file, size,
+    hidden, why, detail) VALUES
+"""
+_ROW: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+#: Rows in one statement: each statement costs the pipeline two turns of the
+#: interpreter lock. SQLite takes 999 values at least.
+_AT_ONCE: Final = 45
+_STATE: Final = """
+SELECT events, bytes, (SELECT min(time) FROM failures), (SELECT count(*) FROM groups)
+FROM totals
+"""
+_GROUP: Final = """
+INSERT INTO groups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+    count = count + excluded.count, first = min(first, excluded.first),
+    last = max(last, excluded.last)
+"""
+_DROP: Final = """
+INSERT INTO dropped VALUES (?, ?) ON CONFLICT DO UPDATE SET
+    count = count + excluded.count
+"""
+_TRAIT: Final = """
+INSERT INTO traits VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+    count = count + excluded.count
+"""
+
+
+class Batch:
+    """What is written together."""
+
+    def __init__(self) -> None:
+        self.drafts: list[Draft] = []
+        #: Group -> (pipeline, stage, error type, file, function) and what was not kept.
+        self.left_out: dict[str, tuple[tuple[str, ...], int, float, float]] = {}
+        self.dropped: dict[str, int] = {}
+        self.traits: dict[tuple[str, str, str, str], int] = {}
+
+    def leave_out(
+        self,
+        group: str,
+        identity: tuple[str, ...],
+        count: int,
+        first: float,
+        last: float,
+    ) -> None:
+        """Count events of a group that are not kept.
+
+        Args:
+            group: Name of the group.
+            identity: Its pipeline, stage, error type, file and function.
+            count: How many.
+            first: When the first of them was, seconds since the epoch.
+            last: When the last of them was.
+        """
+        known = self.left_out.get(group)
+        if known is not None:
+            _, before, since, _ = known
+            self.left_out[group] = (identity, before + count, since, last)
+        elif len(self.left_out) < _MOST_GROUPS:
+            self.left_out[group] = (identity, count, first, last)
+
+    def __bool__(self) -> bool:
+        return bool(self.drafts or self.left_out or self.dropped or self.traits)
+
+
+class Store:
+    """The writing side; for one thread of one process.
+
+    Args:
+        capture: The settings.
+        process: What is said of this process, for JSON.
+    """
+
+    def __init__(self, capture: Capture, process: Mapping[str, Any]) -> None:
+        self._capture = capture
+        self._folder = capture.path
+        self._process = uuid.uuid4().hex[:12]
+        self.database = connect(self._folder, make=True)
+        self._document = json.dumps(process, default=str)
+        self._introduced = False
+        self._sweep()
+
+    def close(self) -> None:
+        """Close it."""
+        self.database.close()
+
+    def write(self, batch: Batch) -> None:
+        """Write a batch as a whole, and drop what is too old or too much.
+
+        Args:
+            batch: What is to be written.
+
+        Raises:
+            OSError: A file cannot be written.
+            sqlite3.Error: The database cannot be written.
+        """
+        files: list[Path] = []
+        gone: list[str] = []
+        try:
+            rows = [self._row(one, files) for one in batch.drafts]
+            with transaction(self.database):
+                self._introduce()
+                for first in range(0, len(rows), _AT_ONCE):
+                    some = rows[first : first + _AT_ONCE]
+                    self.database.execute(
+                        _INSERT + ", ".join([_ROW] * len(some)),
+                        [value for row in some for value in row],
+                    )
+                self.database.executemany(_GROUP, _groups(batch))
+                self.database.executemany(_DROP, batch.dropped.items())
+                self.database.executemany(
+                    _TRAIT, [(*key, count) for key, count in batch.traits.items()]
+                )
+                gone = self._trim()
+        except BaseException:
+            for file in files:
+                with contextlib.suppress(OSError):
+                    file.unlink()
+            self._introduced = False
+            raise
+        for name in gone:
+            with contextlib.suppress(OSError):
+                (self._folder / PAYLOADS / name).unlink()
+
+    def _introduce(self) -> None:
+        if not self._introduced:
+            self.database.execute(
+                "INSERT OR IGNORE INTO processes VALUES (?, ?, ?)",
+                (self._process, time.time(), self._document),
+            )
+            self._introduced = True
+
+    def _row(self, draft: Draft, files: list[Path]) -> tuple[Any, ...]:
+        payload = draft.payload
+        data: bytes | None = payload.data
+        name = None
+        detail = json.dumps(draft.detail(), separators=(",", ":"))
+        size = len(payload.data) + len(detail)
+        if len(payload.data) > LARGE:
+            name = f"{uuid.uuid4().hex}.bin"
+            path = self._folder / PAYLOADS / name
+            files.append(path)
+            _write_private(path, payload.data)
+            data = None
+        return (
+            *(draft.time, draft.group, draft.pipeline, draft.stage, draft.error_type),
+            *(draft.message, draft.event_id, draft.attempt, draft.outcome),
+            *(draft.duration, draft.trace_id, draft.span_id, self._process),
+            *(payload.codec, data, name, size, payload.hidden, payload.why, detail),
+        )
+
+    def _trim(self) -> list[str]:
+        """Delete what is over a limit; returns the files that go with it."""
+        gone: list[str] = []
+        events, held, oldest, groups = self.database.execute(_STATE).fetchone()
+        limit = time.time() - self._capture.max_age
+        if oldest is not None and oldest < limit:
+            gone += self._delete("age", "time < ?", limit)
+            events, held, _, _ = self.database.execute(_STATE).fetchone()
+        over = events - self._capture.max_events
+        if over > 0:
+            which = "id IN (SELECT id FROM failures ORDER BY id LIMIT ?)"
+            gone += self._delete("count", which, over)
+            _, held, _, _ = self.database.execute(_STATE).fetchone()
+        if held > self._capture.max_bytes:
+            last = self._last_to_go(held - self._capture.max_bytes)
+            gone += self._delete("size", "id <= ?", last)
+        if groups > _MOST_GROUPS:
+            self.database.execute(
+                "DELETE FROM groups WHERE id IN (SELECT id FROM groups "
+                "ORDER BY last LIMIT ?)",
+                (groups - _MOST_GROUPS,),
+            )
+        return gone
+
+    def _last_to_go(self, excess: int) -> int:
+        last = 0
+        for number, size in self.database.execute(
+            "SELECT id, size FROM failures ORDER BY id"
+        ):
+            last = number
+            excess -= size
+            if excess <= 0:
+                break
+        return last
+
+    def _delete(self, reason: str, where: str, value: float) -> list[str]:
+        found = self.database.execute(
+            f"DELETE FROM failures WHERE {where} RETURNING id, file",  # noqa: S608 - our own text
+            (value,),
+        ).fetchall()
+        if found:
+            self.database.execute(_DROP, (reason, len(found)))
+            self.database.executemany(
+                "DELETE FROM replays WHERE failure = ?", [(row[0],) for row in found]
+            )
+        return [file for _, file in found if file]
+
+    def _sweep(self) -> None:
+        """Remove payload files that a killed process left without a row."""
+        limit = time.time() - _ORPHAN
+        known = {
+            row[0]
+            for row in self.database.execute(
+                "SELECT file FROM failures WHERE file IS NOT NULL"
+            )
+        }
+        for path in (self._folder / PAYLOADS).iterdir():
+            with contextlib.suppress(OSError):
+                if path.name not in known and path.stat().st_mtime < limit:
+                    path.unlink()
+
+
+def _groups(batch: Batch) -> list[tuple[Any, ...]]:
+    """What the batch adds to each group."""
+    counted = Batch()
+    counted.left_out = dict(batch.left_out)
+    for one in batch.drafts:
+        counted.leave_out(one.group, one.identity, 1, one.time, one.time)
+    return [
+        (group, *identity, count, first, last)
+        for group, (identity, count, first, last) in counted.left_out.items()
+    ]
+
+
+def _write_private(path: Path, data: bytes) -> None:
+    handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)

@@ -1,0 +1,96 @@
+"""A thousand failures a second: throughput, memory and exact counts."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from harness import run_program
+from stagelight._failures._reading import Reader
+
+#: Slices with capture off and on take turns, so that a busy machine slows both alike.
+#: One thread is busy all the time with 10,000 events a second, of which 1,000 fail.
+PROGRAM = """
+import json, os, random, statistics, sys, time
+import stagelight
+from stagelight import _failures
+from stagelight._capture import Capture
+from stagelight._failures import _sink
+
+folder, seconds = sys.argv[1], float(sys.argv[2])
+pipeline = stagelight.Pipeline("rates")
+clock = time.perf_counter
+
+@pipeline.stage
+def work(event):
+    for _ in range(ROUNDS):
+        pass
+    if event["id"] % 10 == 0:
+        raise ValueError(event["id"])
+    return event
+
+def once(number):
+    try:
+        work({"id": number, "customer": "c", "lines": [1, 2, 3], "note": "x" * 200})
+    except ValueError:
+        pass
+
+ROUNDS = 1000
+began = clock()
+for number in range(1, 3000, 2):
+    work({"id": number})
+ROUNDS = int(ROUNDS * 100e-6 / ((clock() - began) / 1500))
+
+def rss():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+_failures.install(Capture(folder, max_events=20_000))
+sink = _failures._INSTALLED[0]
+rates = {True: [], False: []}
+number = failed = 0
+end = clock() + seconds
+first = peak = 0
+while clock() < end:
+    for on in random.sample((True, False), 2):
+        _sink.REPLAYING.on = not on  # nothing is taken then
+        began, start = clock(), number
+        while clock() - began < 0.5:
+            number += 1
+            once(number)
+            failed += on and number % 10 == 0
+        rates[on].append((number - start) / (clock() - began))
+    peak = max(peak, rss())
+    first = first or peak
+assert _failures.flush(30)
+print(json.dumps({
+    "on": statistics.median(rates[True]),
+    "off": statistics.median(rates[False]),
+    "ratio": statistics.median(rates[True]) / statistics.median(rates[False]),
+    "failed": failed,
+    "grown": peak - first,
+}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "least"),
+    [(5, 0.6), pytest.param(120, 0.95, marks=pytest.mark.slow)],
+)
+def test_a_thousand_failures_a_second(tmp_path, seconds, least):
+    """Throughput, bounded memory, and a count of what was not kept that is exact.
+
+    The short run only shows that nothing is far off: five seconds on a busy machine
+    tell no more of throughput.
+    """
+    done = run_program(PROGRAM, str(tmp_path / "kept"), str(seconds), timeout=300)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    with Reader(tmp_path / "kept") as reader:
+        document = reader.groups_document()
+    dropped = sum(document["dropped"].values())
+    assert document["kept"] + dropped == figures["failed"], (figures, document)
+    assert document["groups"][0]["count"] == figures["failed"]
+    assert figures["ratio"] >= least, figures
+    assert figures["grown"] < 40 * 1024 * 1024, figures
