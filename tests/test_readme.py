@@ -26,9 +26,9 @@ def first_success() -> int:
 
 
 def test_it_is_short() -> None:
-    """The page has at most 290 lines, and its first success stands before line 30."""
+    """The page has at most 300 lines, and its first success stands before line 30."""
     lines = TEXT.splitlines()
-    assert len(lines) <= 290
+    assert len(lines) <= 300
     assert "$ stagelight run examples/index_sources.py" in lines[:12]
     assert any(line.startswith("stagelight  index_sources") for line in lines[:30])
 
