@@ -6,7 +6,7 @@ Empty and free by default. A sink never gets to break the caller.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard
 
@@ -53,6 +53,9 @@ class EventRecord:
 
 #: Told of every failed event, drop, and queue notice.
 EVENTS: Final[list[Callable[[EventRecord], None]]] = []
+
+#: Gives the alerts of now as plain data, where somebody evaluates rules.
+ALERTS: Final[list[Callable[[], list[dict[str, Any]]]]] = []
 
 
 def announce(record: EventRecord) -> None:

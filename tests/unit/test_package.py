@@ -20,6 +20,8 @@ LAYERS = [
         (0, name)
         for name in (
             "_version",
+            "_metric",
+            "_process_metrics",
             "_names",
             "_errors",
             "_model",
@@ -70,6 +72,7 @@ LAYERS = [
         (2, name)
         for name in (
             "_bottleneck",
+            "_process",
             "_snapshot",
             "_register",
             "_known",
