@@ -50,7 +50,7 @@ ALERT_STATUS: Final = Metric(
         "stagelight.stage.name",
         "stagelight.queue.name",
     ),
-    "Is 1 while the alert fires, 0 once it has resolved; only where rules are evaluated",
+    "Is 1 while the alert fires, 0 once it has resolved; where rules are evaluated",
 )
 TELEMETRY_DROPPED: Final = Metric(
     "stagelight.telemetry.dropped",

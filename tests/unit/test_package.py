@@ -107,6 +107,7 @@ LAYERS = [
         )
     ],
     # L4 operate
+    (4, "alerts"),
     (4, "_doctor"),
     (4, "instrumentation"),
     # L5 use

@@ -1,0 +1,1 @@
+"""Alerts that fire while there is still time, with and without Prometheus."""
