@@ -202,9 +202,7 @@ def make(seed: str, use: float | None = None) -> World:
         capacity = float(rng.choice([200, 500, 1000, 5000]))
         tail = rng.uniform(0.2, 0.6)
         stages.append(
-            Stage(
-                name, workers, service, capacity, tail, retry=rng.uniform(0.0, 0.01)
-            )
+            Stage(name, workers, service, capacity, tail, retry=rng.uniform(0.0, 0.01))
         )
     world = World(rng, stages, lambda _: rate)
     world.base = rng.uniform(0.3, 0.5)

@@ -178,7 +178,7 @@ TEMPLATES: Final = (
         "$factor times the usual share). Look for an event that "
         "comes back again and again: the logs have its id and attempt.",
         "poison event",
-        parameters={"factor": "3", "volume": "10"},
+        parameters={"factor": "3", "volume": "20"},
     ),
     Template(
         "StageRetryBurn",
@@ -204,7 +204,7 @@ TEMPLATES: Final = (
         "waits excluded. Look at its traces and at what it calls.",
         "slow stage",
         "seconds",
-        {"factor": "1.25", "volume": "30"},
+        {"factor": "1.25", "volume": "100"},
     ),
     Template(
         "StageSaturated",
