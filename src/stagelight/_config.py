@@ -40,6 +40,7 @@ class Settings:
         rescues_per_second: Failed journeys that are traced besides, or ``"all"``.
         json_logs: Whether failed events are also written as JSON lines.
         event_id: Attribute or key path of an event's identifier, as ``meta.id``.
+        alerts: Whether rules are evaluated, or a table of what differs.
     """
 
     pipeline: str | None = None
@@ -49,6 +50,7 @@ class Settings:
     rescues_per_second: float | Literal["all"] = 100.0
     json_logs: bool = False
     event_id: str | None = None
+    alerts: bool | Mapping[str, Any] | None = None
 
     def wants_queue(self, name: str) -> bool:
         """Whether a queue or pool of that name is to be observed.
@@ -147,7 +149,7 @@ def _from_text(key: str, text: str) -> Any:
     text = text.strip()
     if key in {"stages", "queues"}:
         return [part.strip() for part in text.split(",") if part.strip()]
-    if key == "json_logs":
+    if key in {"json_logs", "alerts"}:
         words = {"true": True, "1": True, "false": False, "0": False}
         return words.get(text.lower(), text)
     if key.endswith("_per_second") and text.lower() != "all":
@@ -213,6 +215,12 @@ def _read_flag(value: object, place: str) -> bool:
     raise _refuse(value, place, "true or false")
 
 
+def _read_alerts(value: object, place: str) -> bool | dict[str, Any]:
+    if isinstance(value, (bool, dict)):
+        return value
+    raise _refuse(value, place, "true, false, or a table")
+
+
 def _read_path(value: object, place: str) -> str:
     if isinstance(value, str) and all(
         part.isidentifier() for part in value.replace("-", "_").split(".")
@@ -229,4 +237,5 @@ _READERS: Final[dict[str, Callable[[object, str], Any]]] = {
     "rescues_per_second": _read_rate,
     "json_logs": _read_flag,
     "event_id": _read_path,
+    "alerts": _read_alerts,
 }

@@ -182,10 +182,11 @@ class Evaluator:
         A part of a rule may still work where it has alternatives.
         """
         found: dict[str, list[str]] = {}
+        seen = frozenset(self._seen)
         for rule in self.rules:
             missing = {
                 source.name
-                for source in sources(rule.condition)
+                for source in sources(rule.condition, seen)
                 if source.name not in self._seen and source.name != "process.uptime"
             }
             if missing:

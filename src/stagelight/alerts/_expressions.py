@@ -130,15 +130,21 @@ def children(node: Node) -> list[Node]:
     return []
 
 
-def sources(node: Node) -> list[Source]:
+def sources(node: Node, seen: frozenset[str] = frozenset()) -> list[Source]:
     """Every source that a tree looks at, in order.
 
     Args:
         node: A tree.
+        seen: Sources that exist: what would stand in for them is left out.
     """
     if isinstance(node, (Select, Absent)):
         return [node.source]
-    return [source for child in children(node) for source in sources(child)]
+    parts = children(node)
+    if isinstance(node, Binary) and node.operator == "else":
+        first = sources(node.left, seen)
+        if seen.issuperset(source.name for source in first):
+            return first
+    return [source for child in parts for source in sources(child, seen)]
 
 
 def stretched(node: Node, scale: float) -> Node:

@@ -131,7 +131,8 @@ class _Parser:
         return wrong(self.text, (token or self.now).column, message)
 
     def rule(self) -> Line:
-        severity = self.now.text if self.take(*SEVERITIES) else "warning"
+        first = self.now.text
+        severity = first if self.take(*SEVERITIES) else "warning"
         name = ""
         if self.now.kind == "word" and self.tokens[self.place + 1].text == ":":
             name = self.now.text

@@ -72,6 +72,10 @@ def score(
         for _, pipeline, stage, source, value in batch:
             if source in SOURCES:
                 evaluator.add(now, source, value, pipeline=pipeline, name=stage)
+            if source == "queue.size":  # a queue is called by the stage behind it
+                evaluator.add(
+                    now, "stage.waiting", value, pipeline=pipeline, name=stage
+                )
         changes = evaluator.tick(now)
         order = {rule.identity: place for place, rule in enumerate(evaluator.rules)}
         for one in sorted(changes.fired, key=lambda one: order[one.rule.identity]):

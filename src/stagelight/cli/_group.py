@@ -13,6 +13,7 @@ from stagelight._version import __version__
 _COMMANDS: Final = {
     "doctor": "_doctor_command",
     "grafana": "_grafana_command",
+    "rules": "_rules_command",
     "run": "_run_command",
     "vendor": "_vendor_command",
 }
