@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any, Final
 
-from stagelight import _logs, _metrics
+from stagelight import _logs, _metrics, _sinks
 from stagelight._errors import ConfigurationError, StagelightError
 from stagelight._pipeline import Pipeline, journey
 from stagelight._pool import ON_CHILD
@@ -45,6 +45,8 @@ def __getattr__(name: str) -> Any:
         value = getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
         globals()[name] = value
         return value
+    if name == "alerts":
+        return importlib.import_module("stagelight.alerts")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -58,6 +60,13 @@ def _configure_child() -> None:
     configure_child()
 
 
+def _start_alerts(setting: object) -> None:
+    from stagelight import alerts
+
+    alerts.start(setting)
+
+
 _metrics.register()
 _logs.register()
 ON_CHILD.append(_configure_child)
+_sinks.ON_ALERTS.append(_start_alerts)

@@ -129,7 +129,7 @@ class Emitter:
 
     def _suppressed(self, record: EventRecord) -> int | None:
         """How many notices were left out before this one, None to leave it out too."""
-        if record.name == _names.EXCEPTION_EVENT:
+        if record.name in {_names.EXCEPTION_EVENT, _names.ALERT_EVENT}:
             return 0
         key = (record.name, record.pipeline, record.stage, record.queue)
         with self._lock:
@@ -232,10 +232,16 @@ def write_json_lines() -> None:
 def _severity(record: EventRecord) -> SeverityNumber:
     if record.attributes.get(_names.DROP_INTENTIONAL) is True:
         return SeverityNumber.DEBUG
+    if record.attributes.get("stagelight.alert.state") == "firing":
+        grave = record.attributes.get(_names.SEVERITY) == "critical"
+        return SeverityNumber.ERROR if grave else SeverityNumber.WARN
     return _SEVERITY.get(record.name, SeverityNumber.INFO)
 
 
 def _body(record: EventRecord) -> str:
+    if record.name == _names.ALERT_EVENT:
+        told = record.attributes
+        return f"{told['stagelight.alert.state']}: {told['stagelight.alert.summary']}"
     place = f"stage {record.stage}" if record.stage else f"queue {record.queue}"
     event = f" event {record.event_id}" if record.event_id else ""
     if record.exception is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from opentelemetry import _logs as otel_logs
 from opentelemetry import metrics, trace
 
-from stagelight import _guard, _lifecycle, _logs, _metrics
+from stagelight import _guard, _lifecycle, _logs, _metrics, _sinks
 from stagelight._environment import check_environment
 from stagelight._errors import ConfigurationError
 from stagelight._flushing import flush_now
@@ -36,6 +36,7 @@ def configure(  # noqa: PLR0913 - keyword only, all optional
     rescues_per_second: float | Literal["all"] | None = None,
     json_logs: bool | None = None,
     event_id: str | None = None,
+    alerts: bool | Mapping[str, Any] | None = None,
 ) -> None:
     """Export everything over OTLP, as the ``OTEL_*`` environment says.
 
@@ -58,6 +59,8 @@ def configure(  # noqa: PLR0913 - keyword only, all optional
         json_logs: Whether event records are written as JSON lines to stderr as well,
             through the stdlib logger ``stagelight.events``.
         event_id: Attribute or key path of an event's identifier, such as ``meta.id``.
+        alerts: Whether rules are evaluated in this process, or what
+            ``[tool.stagelight.alerts]`` would hold.
 
     Raises:
         ConfigurationError: A value is wrong: an endpoint, a protocol, an unknown key
@@ -90,6 +93,10 @@ def configure(  # noqa: PLR0913 - keyword only, all optional
         rescues_per_second=rescues,
     )
     _lifecycle.install(flush_now)
+    wanted = settings.alerts if alerts is None else alerts
+    if wanted is not None and wanted is not False:
+        for start in _sinks.ON_ALERTS:
+            start(wanted)
 
 
 def _rate(

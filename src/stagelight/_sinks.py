@@ -56,6 +56,8 @@ EVENTS: Final[list[Callable[[EventRecord], None]]] = []
 
 #: Gives the alerts of now as plain data, where somebody evaluates rules.
 ALERTS: Final[list[Callable[[], list[dict[str, Any]]]]] = []
+#: Told to evaluate rules, with what the setting ``alerts`` holds.
+ON_ALERTS: Final[list[Callable[[Any], None]]] = []
 
 
 def announce(record: EventRecord) -> None:

@@ -176,6 +176,14 @@ class Evaluator:
         order = {rule.identity: number for number, rule in enumerate(self.rules)}
         return sorted(found, key=lambda one: order[one.rule.identity])
 
+    def has(self, standing: Standing) -> bool:
+        """Whether an alert is still known: its stage or queue may have gone.
+
+        Args:
+            standing: The alert.
+        """
+        return any(one.standing is standing for one in self._bound)
+
     def quiet(self) -> dict[str, list[str]]:
         """Rules that cannot fire, and the sources that nobody ever sent.
 

@@ -196,7 +196,7 @@ class PromQL:
     matcher: str = ""
     recorded: dict[str, str] = field(default_factory=dict)
 
-    def render(self, node: Node) -> str:
+    def render(self, node: Node) -> str:  # noqa: PLR0911 - one for each kind
         """The query of a tree; it has exactly the labels of its scope.
 
         Args:

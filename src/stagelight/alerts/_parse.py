@@ -95,7 +95,9 @@ def ratio(name: str, window: float) -> Named:
     if name.startswith(USUAL):
         # A window that is not full yet would be noise, kept as the best for a day.
         there = Compare(">=", ratio(name.removeprefix(USUAL), window), Number(0.0))
-        young = Compare("<", Select(SOURCES["process.uptime"]), Number(window, True))
+        young = Compare(
+            "<", Select(SOURCES["process.uptime"]), Number(window, duration=True)
+        )
         return Named(name, window, Logic("unless", there, young))
     part, total = RATIOS[name]
     return Named(name, window, Binary("/", _rate(part, window), _rate(total, window)))

@@ -29,9 +29,7 @@ def series(source: Source) -> str:
         source: The source.
     """
     name, _, matchers = source.selector.partition("{")
-    labels = dict(BASE)
-    for key, value in re.findall(r'(\w+)=~?"([^"|]*)', matchers):
-        labels[key] = value
+    labels = {**BASE, **dict(re.findall(r'(\w+)=~?"([^"|]*)', matchers))}
     if source.scope != PROCESS:
         addressed = _names.STAGE if source.scope == STAGE else _names.QUEUE
         labels |= {label(_names.PIPELINE): _PIPELINE, label(addressed): _NAME}

@@ -126,7 +126,7 @@ def _own(lines: object) -> list[Rule]:
     for number, line in enumerate(lines, 1):
         try:
             found.append(user_rule(line, number))
-        except ConfigurationError as error:
+        except ConfigurationError as error:  # noqa: PERF203 - a handful, once
             raise ConfigurationError(f"alerts.rules, line {number}, {error}") from None
     return found
 

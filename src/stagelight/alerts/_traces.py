@@ -58,6 +58,7 @@ def _failing(begin: float, share: float) -> Curve:
 
 
 _BEGIN: Final = 2.1 * HOUR
+_BURST: Final = 200.0
 
 #: Rule and severity -> what differs from the healthy stage, and how long it takes.
 TRACES: Final[dict[tuple[str, str], tuple[dict[str, Curve], float]]] = {
@@ -123,7 +124,7 @@ QUIET: Final[dict[str, tuple[dict[str, Curve], float]]] = {
     "a burst": (
         {
             "queue.size": lambda t: (
-                600.0 if 0 <= t - _BEGIN < 200 else float(t % 60 / 15)
+                600.0 if 0 <= t - _BEGIN < _BURST else float(t % 60 / 15)
             )
         },
         2.6 * HOUR,
