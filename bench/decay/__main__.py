@@ -15,6 +15,7 @@ from pathlib import Path
 from bench.decay import report
 from bench.decay.families import CONTROLS, FAULTS, UNSEEN
 from bench.decay.model import HOUR, STEP
+
 from stagelight._errors import ConfigurationError
 from stagelight.alerts._defaults import default_rules
 from stagelight.alerts._recording import COLUMNS, read, score

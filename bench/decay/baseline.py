@@ -16,8 +16,10 @@ LINES = (
     "MemoryNearlyFull: process.memory.usage > 90% * process.memory.limit for 5m",
     "ManyErrors: failure_ratio(5m) > 5% for 15m",
     "SlowLatency: queue.oldest.age > 5s for 5m",
-    "NoOutput: increase(stage.process.duration.count, 5m) == 0 "
-    "and stage.inflight.age > 60s for 5m",
+    (
+        "NoOutput: increase(stage.process.duration.count, 5m) == 0 "
+        "and stage.inflight.age > 60s for 5m"
+    ),
 )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench.decay.baseline import collapse_rules
 from bench.decay.model import HOUR, STEP, World
+
 from stagelight.alerts._defaults import default_rules
 from stagelight.alerts._evaluator import Evaluator, Standing
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bench.decay.families import Fault
+
     from stagelight.alerts._evaluator import Changes
 
 DAY = 24 * HOUR
