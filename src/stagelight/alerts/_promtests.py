@@ -16,20 +16,29 @@ if TYPE_CHECKING:
 
     from stagelight.alerts._rule import Rule
 
+    Case = tuple[dict[str, Callable[[float], float]], float]
+
 INTERVAL: Final = 15.0
-BASE: Final = {"job": "orders", "instance": "one"}
+BASE: Final = {"job": "orders"}
 _PIPELINE: Final = "orders"
 _NAME: Final = "enrich"
+#: Times around the moment at which telemetry that ended is missed, and which is after.
+_ENDED: Final = ((855.0, False), (945.0, True))
 
 
-def series(source: Source) -> str:
+def series(source: Source, instance: str) -> str:
     """One series that a source's selector selects.
 
     Args:
         source: The source.
+        instance: Whose it is.
     """
     name, _, matchers = source.selector.partition("{")
-    labels = {**BASE, **dict(re.findall(r'(\w+)=~?"([^"|]*)', matchers))}
+    labels = {
+        **BASE,
+        "instance": instance,
+        **dict(re.findall(r'(\w+)=~?"([^"|]*)', matchers)),
+    }
     if source.scope != PROCESS:
         addressed = _names.STAGE if source.scope == STAGE else _names.QUEUE
         labels |= {label(_names.PIPELINE): _PIPELINE, label(addressed): _NAME}
@@ -37,71 +46,76 @@ def series(source: Source) -> str:
     return f"{name}{{{inside}}}"
 
 
-def test(
-    name: str,
-    rules: Iterable[Rule],
-    curves: dict[str, Callable[[float], float]],
-    length: float,
-) -> dict[str, Any]:
+def test(name: str, rules: Iterable[Rule], cases: dict[str, Case]) -> dict[str, Any]:
     """One test: the series, and what fires and ends when, to one interval.
 
     Args:
         name: Its name.
         rules: All rules of the file.
-        curves: Source to its value by time.
-        length: Seconds.
+        cases: Name of an instance to its curves and their length in seconds.
     """
     evaluator = Evaluator(rules)
-    wanted = {name: curve for name, curve in curves.items() if evaluator.wants(name)}
-    values: dict[str, list[str]] = {name: [] for name in wanted}
-    checks: list[dict[str, Any]] = []
-    for step in range(int(length / INTERVAL) + 1):
+    values: dict[str, list[str]] = {}
+    checks: list[tuple[float, str, dict[str, Any]]] = []
+    lengths = {instance: length for instance, (_, length) in cases.items()}
+    for step in range(int(max(lengths.values()) / INTERVAL) + 1):
         now = step * INTERVAL
-        for source, curve in wanted.items():
-            value = curve(now)
-            values[source].append(f"{value!r}")
-            evaluator.add(now, source, value, pipeline=_PIPELINE, name=_NAME, base=BASE)
+        for instance, (curves, length) in cases.items():
+            base = {**BASE, "instance": instance}
+            for source, curve in curves.items() if now <= length else ():
+                if evaluator.wants(source):
+                    value = curve(now)
+                    evaluator.add(
+                        now, source, value, pipeline=_PIPELINE, name=_NAME, base=base
+                    )
+                    column = series(SOURCES[source], instance)
+                    values.setdefault(column, []).append(f"{value!r}")
         changes = evaluator.tick(now)
         for one in (*changes.fired, *changes.resolved):
             fired = one in changes.fired
             checks += [
-                _check(now - INTERVAL, one.labels, firing=not fired),
-                _check(now + INTERVAL, one.labels, firing=fired),
+                _check(now - INTERVAL, one.labels, [one.labels] * (not fired)),
+                _check(now + INTERVAL, one.labels, [one.labels] * fired),
             ]
-    firing = [one.labels for one in evaluator.standing()]
-    checks.append(_check(length, {}, everything=firing))
+        for instance, length in lengths.items():
+            if 0 <= length - now < INTERVAL:
+                mine = {"instance": instance}
+                found = [
+                    one.labels
+                    for one in evaluator.standing()
+                    if one.labels.get("instance") == instance
+                ]
+                checks.append(_check(now, mine, found))
     return {
         "name": name,
         "interval": f"{INTERVAL:.0f}s",
         "input_series": [
-            {"series": series(SOURCES[source]), "values": " ".join(column)}
-            for source, column in values.items()
+            {"series": column, "values": " ".join(row)}
+            for column, row in values.items()
         ],
-        "promql_expr_test": [one for one in checks if one["time"] <= length],
+        "promql_expr_test": [
+            check
+            for time, instance, check in checks
+            if time <= lengths.get(instance, 0.0)
+        ],
     }
 
 
 def _check(
-    now: float,
-    labels: dict[str, str],
-    *,
-    firing: bool = False,
-    everything: list[dict[str, str]] | None = None,
-) -> dict[str, Any]:
-    """Which alerts of a name, or of all, fire at a time."""
+    now: float, labels: dict[str, str], firing: list[dict[str, str]]
+) -> tuple[float, str, dict[str, Any]]:
+    """Which alerts with these labels fire at a time, and whose they are."""
     matchers = [f'{key}="{value}"' for key, value in labels.items()]
     matchers.append('alertstate="firing"')
-    query = f"ALERTS{{{', '.join(matchers)}}}"
-    found = everything if everything is not None else [labels] * firing
-    return {
-        "time": now,
-        "expr": query,
+    content = {
+        "expr": f"ALERTS{{{', '.join(matchers)}}}",
         "eval_time": f"{now:.0f}s",
         "exp_samples": [
             {"labels": f"ALERTS{_braces({**one, 'alertstate': 'firing'})}", "value": 1}
-            for one in found
+            for one in firing
         ],
     }
+    return now, labels.get("instance", ""), content
 
 
 def _braces(labels: dict[str, str]) -> str:
@@ -117,20 +131,36 @@ def tests(rules: Iterable[Rule], file: str) -> dict[str, Any]:
     """
     rules = list(rules)
     known = {(rule.name, rule.severity) for rule in rules}
-    content = [
-        test(f"{name} ({severity})", rules, {**healthy(), **curves}, length)
+    loud = {
+        f"{name} {severity}": ({**healthy(), **curves}, length)
         for (name, severity), (curves, length) in TRACES.items()
         if (name, severity) in known
-    ]
-    content += [
-        test(name, rules, {**healthy(), **curves}, length)
+    }
+    quiet = {
+        name: ({**healthy(), **curves}, length)
         for name, (curves, length) in QUIET.items()
-    ]
-    for one in content:
-        for check in one["promql_expr_test"]:
-            del check["time"]
+    }
+    alive = {name: curve for name, curve in healthy().items() if name == "stage.active"}
     return {
         "rule_files": [file],
         "evaluation_interval": f"{INTERVAL:.0f}s",
-        "tests": content,
+        "tests": [
+            test("each rule fires, and others do not", rules, {**loud, **quiet}),
+            _missing(alive, {"PipelineTelemetryMissing"} <= {r.name for r in rules}),
+        ],
+    }
+
+
+def _missing(alive: dict[str, Callable[[float], float]], loud: bool) -> dict[str, Any]:  # noqa: FBT001
+    """Telemetry that ends after five minutes is missed ten minutes later."""
+    labels = {"alertname": "PipelineTelemetryMissing", "severity": "critical"}
+    checks = [_check(now, labels, [labels] * (loud and late)) for now, late in _ENDED]
+    rows = [
+        {"series": series(SOURCES[source], "one"), "values": "1x20"} for source in alive
+    ]
+    return {
+        "name": "no telemetry",
+        "interval": f"{INTERVAL:.0f}s",
+        "input_series": rows,
+        "promql_expr_test": [check for _, _, check in checks],
     }

@@ -58,12 +58,17 @@ def tokens(text: str) -> list[Token]:
             place += 1
         if place == len(text):
             return [*found, Token("end", "", place)]
-        after_on = bool(found) and (found[-1].text == "on")
-        match = (_NAME if after_on else _TOKEN).match(text, place)
+        listed = [one.kind for one in found[-2:]] == ["name", "sign"]
+        after_on = bool(found) and (found[-1].text == "on" or listed)
+        match = (_NAME if after_on and text[place] != "," else _TOKEN).match(
+            text, place
+        )
         if match is None:
             raise wrong(text, place, f"{text[place]!r} is not expected here")
         found.append(
-            Token("name", match[0], place) if after_on else _token(text, place, match)
+            _token(text, place, match)
+            if "number" in match.re.groupindex
+            else Token("name", match[0], place)
         )
         place = match.end()
 
