@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-stack stack test unit lint types bench lock clean
+.PHONY: help setup demo demo-stack stack test unit lint types bench decay lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,9 @@ types: $(READY) ## Check types
 
 bench: $(READY) ## Measure the cost per event
 	$(BIN)/python bench/overhead.py $(ARGS)
+
+decay: $(READY) ## Measure how early alerts fire, and how quiet they are
+	$(BIN)/python -m bench.decay report $(ARGS)
 
 # One lock for all supported Python versions. Pre-releases only where nothing else
 # exists or pyproject.toml names one. ARGS=--upgrade takes newer versions.
