@@ -8,7 +8,7 @@ READY := .venv/.ready
 FRAMEWORKS := .venv-frameworks/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup frameworks demo demo-stack stack test unit lint types bench bench-check lock clean
+.PHONY: help setup frameworks demo demo-stack stack test unit lint types bench bench-check decay lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,9 @@ bench: $(READY) ## Measure what observing costs (ARGS="--quick calls", ARGS=--re
 
 bench-check: $(READY) ## Fail if a ratio is 15 % worse than in bench/history.json
 	$(BIN)/python bench/overhead.py --check $(ARGS)
+
+decay: $(READY) ## Measure how early alerts fire, and how quiet they are
+	$(BIN)/python -m bench.decay report $(ARGS)
 
 # One lock for all supported Python versions. Pre-releases only where nothing else
 # exists or pyproject.toml names one. ARGS=--upgrade takes newer versions.

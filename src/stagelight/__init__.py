@@ -89,8 +89,15 @@ def _serve_if_asked() -> None:
         _guard.LOG.warning("stagelight serves no page: %s", error)
 
 
+def _start_alerts(setting: object) -> None:
+    from stagelight import alerts
+
+    alerts.start(setting)
+
+
 _cpu.register()
 _metrics.register()
 _logs.register()
 ON_CHILD.append(_configure_child)
 _sinks.CONFIGURED.append(_serve_if_asked)
+_sinks.ON_ALERTS.append(_start_alerts)

@@ -54,6 +54,7 @@ class Settings:
         tap: Whether samples of events may be looked at.
         trace_url: Address of a trace, with ``{trace_id}`` in it.
         redact: Regular expressions of what never leaves, beside the usual secrets.
+        alerts: Whether rules are evaluated, or a table of what differs.
     """
 
     pipeline: str | None = None
@@ -72,6 +73,7 @@ class Settings:
     tap: bool = False
     trace_url: str | None = None
     redact: tuple[str, ...] = ()
+    alerts: bool | Mapping[str, Any] | None = None
 
     def wants_queue(self, name: str) -> bool:
         """Whether a queue or pool of that name is to be observed.
@@ -186,7 +188,7 @@ def _from_text(key: str, text: str) -> Any:  # noqa: PLR0911 - one for each form
         return _json(text)
     if key in {"stages", "queues"}:
         return [part.strip() for part in text.split(",") if part.strip()]
-    if key in {"json_logs", "tap"}:
+    if key in {"json_logs", "tap", "alerts"}:
         words = {"true": True, "1": True, "false": False, "0": False}
         return words.get(text.lower(), text)
     if key.endswith("_per_second") and text.lower() != "all":
@@ -246,6 +248,12 @@ def _read_flag(value: object, place: str) -> bool:
     if isinstance(value, bool):
         return value
     raise _refuse(value, place, "true or false")
+
+
+def _read_alerts(value: object, place: str) -> bool | dict[str, Any]:
+    if isinstance(value, (bool, dict)):
+        return value
+    raise _refuse(value, place, "true, false, or a table")
 
 
 def _read_path(value: object, place: str) -> str:
@@ -309,4 +317,5 @@ _READERS: Final[dict[str, Callable[[object, str], Any]]] = {
     "tap": _read_flag,
     "trace_url": _read_trace_url,
     "redact": _read_redact,
+    "alerts": _read_alerts,
 }

@@ -46,7 +46,9 @@ _OF_STATE: Final = {
     _names.OVERLOADED: SeverityNumber.WARN,
     _names.DEGRADED: SeverityNumber.WARN,
 }
-_NEVER_LEFT_OUT: Final = frozenset({_names.EXCEPTION_EVENT, _names.STATE_EVENT})
+_NEVER_LEFT_OUT: Final = frozenset(
+    {_names.EXCEPTION_EVENT, _names.STATE_EVENT, _names.ALERT_EVENT}
+)
 _LEVEL: Final = {
     SeverityNumber.ERROR: logging.ERROR,
     SeverityNumber.WARN: logging.WARNING,
@@ -243,10 +245,16 @@ def _severity(record: EventRecord) -> SeverityNumber:
     if record.name == _names.STATE_EVENT:
         state = record.attributes.get(_names.STATE)
         return _OF_STATE.get(str(state), SeverityNumber.INFO)
+    if record.attributes.get("stagelight.alert.state") == "firing":
+        grave = record.attributes.get(_names.SEVERITY) == "critical"
+        return SeverityNumber.ERROR if grave else SeverityNumber.WARN
     return _SEVERITY.get(record.name, SeverityNumber.INFO)
 
 
 def _body(record: EventRecord) -> str:
+    if record.name == _names.ALERT_EVENT:
+        told = record.attributes
+        return f"{told['stagelight.alert.state']}: {told['stagelight.alert.summary']}"
     place = f"stage {record.stage}" if record.stage else f"queue {record.queue}"
     if record.name == _names.STATE_EVENT:
         who = f"stage {record.stage}" if record.stage else record.pipeline or "process"

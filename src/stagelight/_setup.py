@@ -40,6 +40,7 @@ def configure(  # noqa: PLR0913 - keyword only, all optional
     json_logs: bool | None = None,
     event_id: str | None = None,
     capture: Capture | str | os.PathLike[str] | None = None,
+    alerts: bool | Mapping[str, Any] | None = None,
 ) -> None:
     """Export everything over OTLP, as the ``OTEL_*`` environment says.
 
@@ -67,6 +68,8 @@ def configure(  # noqa: PLR0913 - keyword only, all optional
         capture: A folder in which failed events are kept, to be looked at and
             replayed by ``stagelight failures`` and ``stagelight replay``; or a
             ``Capture`` that says which, how and how many.
+        alerts: Whether rules are evaluated in this process, or what
+            ``[tool.stagelight.alerts]`` would hold.
 
     Raises:
         ConfigurationError: A value is wrong: an endpoint, a protocol, an unknown key
@@ -104,6 +107,10 @@ def configure(  # noqa: PLR0913 - keyword only, all optional
         _failures.install(kept)
     for tell in _sinks.CONFIGURED:
         tell()
+    wanted = settings.alerts if alerts is None else alerts
+    if wanted is not None and wanted is not False:
+        for start in _sinks.ON_ALERTS:
+            start(wanted)
 
 
 def _rate(

@@ -20,6 +20,8 @@ LAYERS = [
         (0, name)
         for name in (
             "_version",
+            "_metric",
+            "_process_metrics",
             "_names",
             "_errors",
             "_model",
@@ -80,6 +82,7 @@ LAYERS = [
             "_bottleneck",
             "_limiting",
             "_cost",
+            "_process",
             "_snapshot",
             "_register",
             "_known",
@@ -118,6 +121,7 @@ LAYERS = [
     (4, "health"),
     (4, "server"),
     (4, "fleet"),
+    (4, "alerts"),
     (4, "_doctor"),
     (4, "instrumentation"),
     (4, "dask"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from stagelight import _guard, _names, _sinks
 from stagelight._cells import NANOSECONDS
 from stagelight._distribution import Distribution
+from stagelight._process import gc_pause, memory_limit, uptime
 from stagelight._registry import REGISTRY
 from stagelight._snapshot import memory
 
@@ -158,6 +159,22 @@ def _active(look: Look) -> _Numbers:
         yield reading.active, stage_key(stage)
 
 
+def _inflight_age(look: Look) -> _Numbers:
+    for stage, reading in look.stages:
+        yield reading.oldest / NANOSECONDS, stage_key(stage)
+
+
+def _waiting(look: Look) -> _Numbers:
+    sizes = {
+        (queue.pipeline.name, queue.name): queue.size() or 0 for queue in look.queues
+    }
+    for stage, _ in look.stages:
+        pipeline = stage.pipeline.name
+        found = [sizes.get((pipeline, name)) for name in list(stage.inputs)]
+        if found:
+            yield sum(size for size in found if size), stage_key(stage)
+
+
 def _worker_time(look: Look) -> _Numbers:
     for stage, reading in look.stages:
         for state, value in reading.seconds.items():
@@ -266,6 +283,27 @@ def _memory(_: Look) -> _Numbers:
         yield usage, {}
 
 
+def _memory_limit(_: Look) -> _Numbers:
+    limit = memory_limit()
+    if limit is not None:
+        yield limit, {}
+
+
+def _uptime(_: Look) -> _Numbers:
+    yield uptime(), {}
+
+
+def _gc_pause(_: Look) -> _Numbers:
+    yield gc_pause(), {}
+
+
+def _alert_status(_: Look) -> _Numbers:
+    for source in list(_sinks.ALERTS):
+        for alert in source():
+            firing = int(alert.get("state") == "firing")
+            yield firing, dict(alert.get("attributes", {}))
+
+
 def _telemetry_dropped(_: Look) -> _Numbers:
     for signal, number in list(_guard.LOST.items()):
         yield number, {_names.SIGNAL: signal}
@@ -282,6 +320,8 @@ _NUMBERS: Final[dict[str, Callable[[Look], Any]]] = {
     _names.DROPPED_EVENTS.name: _dropped,
     _names.RETRIES.name: _retries,
     _names.ACTIVE.name: _active,
+    _names.INFLIGHT_AGE.name: _inflight_age,
+    _names.WAITING.name: _waiting,
     _names.QUEUE_SIZE.name: _size,
     _names.QUEUE_CAPACITY.name: _capacity,
     _names.OLDEST_AGE.name: _oldest,
@@ -295,6 +335,10 @@ _NUMBERS: Final[dict[str, Callable[[Look], Any]]] = {
     _names.FLOW_LINK.name: _flow_link,
     _names.STAGE_STATUS.name: _stage_status,
     _names.MEMORY.name: _memory,
+    _names.MEMORY_LIMIT.name: _memory_limit,
+    _names.UPTIME.name: _uptime,
+    _names.GC_PAUSE.name: _gc_pause,
+    _names.ALERT_STATUS.name: _alert_status,
     _names.TELEMETRY_DROPPED.name: _telemetry_dropped,
     _names.TELEMETRY_ERRORS.name: _telemetry_errors,
 }

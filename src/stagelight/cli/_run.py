@@ -61,6 +61,10 @@ def _export(plan: Plan) -> bool:
             return True
         if settings.json_logs:
             _logs.write_json_lines()
+        if settings.alerts:
+            from stagelight import alerts
+
+            alerts.start(settings.alerts)
     except ConfigurationError as error:
         sys.stderr.write(f"Error: {error}\n")
         sys.exit(2)

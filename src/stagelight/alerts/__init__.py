@@ -1,0 +1,95 @@
+"""Alerts that fire while there is still time, with and without Prometheus.
+
+One rule object is evaluated in this process, printed for Prometheus by ``stagelight
+rules``, and tested there. ``configure()`` and ``stagelight run`` start the engine where
+the setting ``alerts`` asks for it; ``start()`` does it by hand.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+from stagelight.alerts._defaults import default_rules
+from stagelight.alerts._notice import Notice
+from stagelight.alerts._rule import Rule, user_rule
+from stagelight.alerts._settings import read
+from stagelight.alerts._targets import Alertmanager, Callback, Slack, Webhook
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from stagelight.alerts._delivery import Target
+    from stagelight.alerts._engine import Engine
+
+__all__ = [
+    "Alertmanager",
+    "Callback",
+    "Notice",
+    "Rule",
+    "Slack",
+    "Webhook",
+    "default_rules",
+    "firing",
+    "start",
+    "stop",
+    "user_rule",
+]
+
+_RUNNING: Final[list[Engine]] = []
+_KINDS: Final[dict[str, Callable[[str], Target]]] = {
+    "alertmanager": Alertmanager,
+    "webhook": Webhook,
+    "slack": Slack,
+}
+
+
+def start(setting: Any = None, *, targets: Iterable[Target] = ()) -> None:
+    """Evaluate rules in this process from now on.
+
+    Args:
+        setting: What ``[tool.stagelight.alerts]`` would hold; None for the defaults.
+        targets: Who is told besides those that the setting names, such as
+            ``Callback(function)``.
+
+    Raises:
+        ConfigurationError: The setting cannot be right.
+    """
+    from stagelight._process import watch_collector
+    from stagelight.alerts._engine import Engine
+
+    found = read(setting)
+    stop()
+    watch_collector()
+    named = [_KINDS[kind](address) for kind, address in found.targets.items()]
+    engine = Engine(
+        found.rules, interval=found.interval, targets=[*named, *targets], log=found.log
+    )
+    engine.start()
+    _RUNNING.append(engine)
+
+
+def stop(timeout: float = 2.0) -> None:
+    """Stop what ``start`` started, and deliver what waits.
+
+    Args:
+        timeout: Seconds that it may take.
+    """
+    while _RUNNING:
+        _RUNNING.pop().close(timeout)
+
+
+def firing() -> list[Notice]:
+    """The alerts that fire now, victims included; none where nothing is evaluated."""
+    return [one for engine in _RUNNING for one in engine.firing()]
+
+
+def _after_fork() -> None:
+    # A child has neither the thread nor the parent's trouble; configure() starts anew.
+    for engine in _RUNNING:
+        engine.abandon()
+    _RUNNING.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
