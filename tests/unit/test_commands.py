@@ -8,7 +8,7 @@ import pytest
 
 from harness.command import run_command
 
-COMMANDS = ("doctor", "grafana", "run", "vendor")
+COMMANDS = ("doctor", "grafana", "rules", "run", "vendor")
 
 LOADED = """
 import json, sys
