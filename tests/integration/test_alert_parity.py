@@ -59,7 +59,7 @@ share = "99%"
         "rules.yml",
     )
     text = (tmp_path / "rules.yml").read_text(encoding="utf-8")
-    assert 'stagelight_queue_name=~"parsed|raw-.*"' in text
+    assert 'stagelight_queue_name=~"parsed|raw\\\\-.*"' in text
     assert 'stagelight_stage_name!~"render.*|a\\\\.b"' in text
 
 

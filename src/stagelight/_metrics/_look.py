@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from stagelight import _guard, _names, _sinks
+from stagelight import _names, _sinks
 from stagelight._cells import NANOSECONDS
 from stagelight._distribution import Distribution
-from stagelight._process import gc_pause, memory_limit, uptime
+from stagelight._metrics._whole import WHOLE
 from stagelight._registry import REGISTRY
-from stagelight._snapshot import memory
 
 if TYPE_CHECKING:
     from stagelight._buffers import QueueRecord
@@ -277,43 +276,6 @@ def _stage_status(_: Look) -> _Numbers:
                 yield int(one == state), {**key, _names.STATE: one}
 
 
-def _memory(_: Look) -> _Numbers:
-    usage = memory()
-    if usage is not None:
-        yield usage, {}
-
-
-def _memory_limit(_: Look) -> _Numbers:
-    limit = memory_limit()
-    if limit is not None:
-        yield limit, {}
-
-
-def _uptime(_: Look) -> _Numbers:
-    yield uptime(), {}
-
-
-def _gc_pause(_: Look) -> _Numbers:
-    yield gc_pause(), {}
-
-
-def _alert_status(_: Look) -> _Numbers:
-    for source in list(_sinks.ALERTS):
-        for alert in source():
-            firing = int(alert.get("state") == "firing")
-            yield firing, dict(alert.get("attributes", {}))
-
-
-def _telemetry_dropped(_: Look) -> _Numbers:
-    for signal, number in list(_guard.LOST.items()):
-        yield number, {_names.SIGNAL: signal}
-
-
-def _telemetry_errors(_: Look) -> _Numbers:
-    for place, number in list(_guard.ERRORS.items()):
-        yield number, {_names.PLACE: place}
-
-
 _NUMBERS: Final[dict[str, Callable[[Look], Any]]] = {
     _names.CONSUMED.name: _consumed,
     _names.PRODUCED.name: _produced,
@@ -334,11 +296,5 @@ _NUMBERS: Final[dict[str, Callable[[Look], Any]]] = {
     _names.BLOCKED_MAX.name: _blocked_max,
     _names.FLOW_LINK.name: _flow_link,
     _names.STAGE_STATUS.name: _stage_status,
-    _names.MEMORY.name: _memory,
-    _names.MEMORY_LIMIT.name: _memory_limit,
-    _names.UPTIME.name: _uptime,
-    _names.GC_PAUSE.name: _gc_pause,
-    _names.ALERT_STATUS.name: _alert_status,
-    _names.TELEMETRY_DROPPED.name: _telemetry_dropped,
-    _names.TELEMETRY_ERRORS.name: _telemetry_errors,
+    **WHOLE,
 }

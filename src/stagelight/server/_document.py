@@ -38,7 +38,7 @@ def make_document(
     alerts: list[dict[str, Any]] = []
     for source in list(_sinks.ALERTS):
         try:
-            alerts += source()
+            alerts += [one for one in source() if one.get("state") != "resolved"]
         except Exception as error:  # noqa: BLE001, PERF203 - the rest is to be seen
             _guard.caught("alerts", error)
     monitor.tick()
