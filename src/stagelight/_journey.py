@@ -52,7 +52,7 @@ class Journey:
         root: Its creation context's deferred span, where it is quiet.
         done: Finished stages, held in case that a later one fails.
         rescued: Whether it is exported although it is quiet.
-        held: Whether its light steps so far were handed over to ``done``.
+        held: How many of its light steps were handed over to ``done``.
     """
 
     # Defaults of the class cost nothing, and most of it never changes.
@@ -63,7 +63,7 @@ class Journey:
     root: Deferred | None = None
     done: list[Done] | None = None
     rescued = False
-    held = False
+    held = 0
 
     def __init__(
         self,
