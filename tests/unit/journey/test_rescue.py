@@ -556,8 +556,10 @@ def test_steps_handed_over_are_held_once(captured, pipeline, warm):
         raise Boom
 
     warm()
+    items.put(produce(0))  # after which the way from stage to queue is known
     items.put(produce(1))
     settle(this_worker())
+    items.get()
     with pytest.raises(Boom):
         consume(items.get())
     assert _tree(captured) == [
