@@ -55,12 +55,12 @@ def start(setting: Any = None, *, targets: Iterable[Target] = ()) -> None:
     Raises:
         ConfigurationError: The setting cannot be right.
     """
-    from stagelight._process import watch_collector
+    from stagelight._pauses import PAUSES
     from stagelight.alerts._engine import Engine
 
     found = read(setting)
     stop()
-    watch_collector()
+    PAUSES.install()
     named = [_KINDS[kind](address) for kind, address in found.targets.items()]
     engine = Engine(
         found.rules, interval=found.interval, targets=[*named, *targets], log=found.log
