@@ -27,7 +27,7 @@ _TRIES: Final = 8
 
 def _sums(
     now: Callable[[], int],
-) -> tuple[deque[tuple[int, int]], Callable[..., object]]:
+) -> tuple[deque[tuple[int, int]], Callable[..., Any]]:
     """A place for (readings, their sum), and what adds readings to it.
 
     Args:
