@@ -13,7 +13,7 @@ import re
 import types
 from keyword import iskeyword
 from time import perf_counter_ns as clock
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from stagelight._bodies import BODIES, OLD_COROUTINE
 from stagelight._deferred import remember
@@ -141,8 +141,10 @@ def build(body: str, text: Rendered, names: dict[str, Any]) -> Callable[..., Any
     space = {prefix + name: value for name, value in names.items()}
     space |= {"__name__": __name__, **text.values}
     exec(code, space)  # noqa: S102 - our own text above, parameter names aside
-    wrapper: Callable[..., Any] = space["wrapper"]
-    return wrapper
+    wrapper: Any = space["wrapper"]
+    # Of its own: the interpreter's inline caches are in it, and each has other globals.
+    wrapper.__code__ = wrapper.__code__.replace()
+    return cast("Callable[..., Any]", wrapper)
 
 
 def _prefix(ours: set[str], names: tuple[str, ...]) -> str:

@@ -52,7 +52,7 @@ class Journey:
         root: Its creation context's deferred span, where it is quiet.
         done: Finished stages, held in case that a later one fails.
         rescued: Whether it is exported although it is quiet.
-        held: Whether its light steps so far were handed over to ``done``.
+        held: How many of its light steps were handed over to ``done``.
     """
 
     # Defaults of the class cost nothing, and most of it never changes.
@@ -63,7 +63,7 @@ class Journey:
     root: Deferred | None = None
     done: list[Done] | None = None
     rescued = False
-    held = False
+    held = 0
 
     def __init__(
         self,
@@ -210,6 +210,13 @@ def leave_turn(worker: Worker) -> None:
     turn = worker.turn
     if turn is not None:
         worker.turn = None
+        end_turn(turn)
+
+
+def _retire(worker: Worker) -> None:
+    """Close the turn of a thread that ends: nothing is local to it any more."""
+    turn, worker.turn = worker.turn, None
+    if turn is not None:
         end_turn(turn, worker)
 
 
@@ -238,7 +245,7 @@ def forget(worker: Worker, turn: Turn) -> None:
         del worker.recent[turn.key]
 
 
-ON_RETIRE.append(leave_turn)
+ON_RETIRE.append(_retire)
 
 
 def open_journey(journey: Journey, pipeline: str, *, end: bool = True) -> trace.Span:

@@ -130,25 +130,17 @@ def start_span(
     span = trace.get_current_span(parent)
     above = span.get_span_context()
     context = None
-    if above.trace_flags.sampled and not TRACER.sdk_decides and may_record():
-        return Deferred(
-            name,
-            above.trace_id,
-            began=clock(),
-            parent=above,
-            attributes=attributes,
-            links=links,
-            journey=journey,
-            sampled=True,
-        )
-    if not above.is_valid or above.trace_flags.sampled or TRACER.sdk_decides:
+    ours = above.trace_flags.sampled and not TRACER.sdk_decides and may_record()
+    if not ours and (
+        not above.is_valid or above.trace_flags.sampled or TRACER.sdk_decides
+    ):
         made = TRACER.tracer.start_span(
             name, context=parent, attributes=attributes, links=links
         )
         context = made.get_span_context()
         if context.trace_flags.sampled or not context.is_valid:
             return made
-    if journey is None and isinstance(span, Deferred):
+    if not ours and journey is None and isinstance(span, Deferred):
         journey = span.journey
     return Deferred(
         name,
@@ -159,6 +151,7 @@ def start_span(
         links=links,
         journey=journey,
         context=context,
+        sampled=ours,
     )
 
 

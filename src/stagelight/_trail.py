@@ -114,7 +114,7 @@ def settle(worker: Worker) -> None:
         journey.quiet = True
     worker.trail = worker.journey = None
     # Steps that were handed over with an event are there already.
-    for _, slot, _, span, began, ended in done[-1:] if journey.held else done:
+    for _, slot, _, span, began, ended in done[journey.held :]:
         remember(journey, slot.stage, began, ended, span)
     last = done[-1]
     turn = Turn(last[2], journey, last[1].stage.pipeline, None)

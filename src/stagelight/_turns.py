@@ -99,9 +99,10 @@ def origin(worker: Worker, item: object, to: str, now: int) -> Journey | int:
     journey = worker.journey
     if journey is None:
         journey = light_journey(worker, now)
-        for _, earlier, _, span, began, ended in steps(trail):
+        handed = steps(trail)
+        for _, earlier, _, span, began, ended in handed:
             remember(journey, earlier.stage, began, ended, span)
-        journey.held = True
+        journey.held = len(handed)
     elif journey.forwards >= FAN_OUT or (journey.forwards and trail[2] != id(item)):
         return now  # an event of a source was handed on: this is another one
     journey.forwards += 1

@@ -19,6 +19,8 @@ from stagelight import _rescue, _setup
 from stagelight._deferred import IDS, RESCUERS, Deferred
 from stagelight._distribution import NEVER
 from stagelight._tracer import TRACER
+from stagelight._trail import settle
+from stagelight._workers import this_worker
 from stagelight.testing import capture
 
 
@@ -539,3 +541,29 @@ def test_no_head_sample_still_rescues(pipeline):
             work("bad")
         assert _tree(found) == [("ingest unit", ""), ("process work", "ingest unit")]
     RESCUERS[:] = before
+
+
+def test_steps_handed_over_are_held_once(captured, pipeline, warm):
+    """What went along with an event is not held again when its thread goes on."""
+    items = pipeline.queue(queue.Queue(), "items")
+
+    @pipeline.stage
+    def produce(event):
+        return [event]
+
+    @pipeline.stage
+    def consume(event):
+        raise Boom
+
+    warm()
+    items.put(produce(0))  # after which the way from stage to queue is known
+    items.put(produce(1))
+    settle(this_worker())
+    items.get()
+    with pytest.raises(Boom):
+        consume(items.get())
+    assert _tree(captured) == [
+        ("ingest unit", ""),
+        ("process consume", "ingest unit"),
+        ("process produce", "ingest unit"),
+    ]
