@@ -173,7 +173,8 @@ def test_an_unknown_key(file, tmp_path):
     assert refused(tmp_path) == (
         f"{place}: unknown key 'piplines'; did you mean pipeline? known are pipeline, "
         "stages, queues, journeys_per_second, rescues_per_second, json_logs, event_id, "
-        "capture, listen, watchdog, grpc, token, ingress, tap, trace_url, redact, alerts"
+        "capture, listen, watchdog, grpc, token, ingress, tap, trace_url, redact, "
+        "alerts"
     )
     place = file("zebra = 1")
     assert refused(tmp_path).startswith(f"{place}: unknown key 'zebra'; known are pip")
