@@ -18,21 +18,30 @@ from bench.decay.model import HOUR, STEP
 
 from stagelight._errors import ConfigurationError
 from stagelight.alerts._defaults import default_rules
-from stagelight.alerts._recording import COLUMNS, read, score
+from stagelight.alerts._recording import COLUMNS, read
+from stagelight.alerts._scoring import score
 
 _PROCESS = ("process.",)
 
 
 def _score(options: argparse.Namespace) -> int:
+    ignored: set[str] = set()
     rules = [rule.scaled(options.scale) for rule in default_rules()]
     try:
-        with Path(options.file).open(encoding="utf-8", newline="") as lines:
-            found, quiet = score(read(lines), rules)
+        with Path(options.file).open(
+            encoding="utf-8-sig", errors="replace", newline=""
+        ) as lines:
+            found, quiet = score(read(lines, ignored), rules)
     except (OSError, ConfigurationError) as error:
         print(f"{options.file}: {error}", file=sys.stderr)
         return 2
     for name, missing in quiet.items():
-        print(f"{name}: no {', '.join(missing)} in the recording", file=sys.stderr)
+        print(
+            f"{name} stays quiet: the recording has no {', '.join(missing)}",
+            file=sys.stderr,
+        )
+    if ignored:
+        print(f"ignored: {', '.join(sorted(ignored))}", file=sys.stderr)
     if options.json:
         print(json.dumps(found, indent=2))
     else:

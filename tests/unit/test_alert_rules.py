@@ -14,7 +14,6 @@ from stagelight import ConfigurationError
 from stagelight.alerts import _prometheus, default_rules, user_rule
 from stagelight.alerts._evaluator import Evaluator
 from stagelight.alerts._expressions import PromQL
-from stagelight.alerts._recording import read, score
 from stagelight.alerts._settings import read as read_settings
 from stagelight.alerts._traces import QUIET, TRACES, healthy
 from stagelight.alerts._windows import Extreme, Samples
@@ -243,41 +242,6 @@ def test_a_scale_makes_minutes_of_hours():
     )
     first = {n: at for n, _, at in reversed(slow) if "Queue" in n or "Backlog" in n}
     assert {name: round(at * 60) for name, _, at in reversed(fast)} == first
-
-
-def test_a_recording_is_scored():
-    """CSV in, alerts out; a rule without its input says so."""
-    rows = ["time,pipeline,stage,metric,value"]
-    for step in range(120):
-        rows += [
-            f"{step * 15},shop,pay,stagelight.stage.inflight.age,{step * 15}",
-            f"{step * 15},shop,pay,stagelight.stage.process.duration.count,{step}",
-            f"{step * 15},shop,pay,stagelight.stage.process.duration.sum,{step * 0.1}",
-        ]
-    found, quiet = score(read(rows), default_rules())
-    assert found == [
-        {
-            "alert": "StageWorkerStuck",
-            "severity": "warning",
-            "stage": "pay",
-            "time": 315.0,
-            "resolved": None,
-        }
-    ]
-    assert "process.memory.limit" in quiet["ProcessMemoryFloorRising"]
-
-
-@pytest.mark.parametrize(
-    ("lines", "message"),
-    [
-        (["time,stage,metric,value"], "lacks the column 'pipeline'"),
-        (["time,pipeline,stage,metric,value", "x,,,y,1"], "line 2: time and value"),
-    ],
-)
-def test_a_wrong_recording_is_refused(lines, message):
-    """A missing column or a word for a number names its place."""
-    with pytest.raises(ConfigurationError, match=message):
-        list(read(lines))
 
 
 def test_the_line_is_that_of_least_squares():
