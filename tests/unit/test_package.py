@@ -41,6 +41,8 @@ LAYERS = [
         for name in (
             "_guard",
             "_sinks",
+            "_native",  # in C, it imports nothing
+            "_extension",
             "_cells",
             "_distribution",
             "_totals",
@@ -64,6 +66,7 @@ LAYERS = [
             "_announce",
             "_frames",
             "_light",
+            "_compiled",
             "_runs",
             "_driving",
             "_items",
