@@ -323,7 +323,6 @@ call_vectorcall(PyObject *op, PyObject *const *arguments, size_t flags,
         goto done;
     }
     result = run(self, arguments + 1, number - 1, names);
-    end = now_ns();
     if (result == NULL) {
         if (is_light) {
             (void)light_fail(&light, slot, worker, event, start);
@@ -334,6 +333,7 @@ call_vectorcall(PyObject *op, PyObject *const *arguments, size_t flags,
         }
         goto done;
     }
+    end = now_ns();
     int failed = is_light ? light_leave(&light, slot, worker, end - start) : 0;
     if (failed) {
         ;

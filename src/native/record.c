@@ -5,6 +5,21 @@
 Bound bound;
 PyObject *decline;
 
+long long
+other_clock(void)
+{
+    PyObject *kind, *error, *trace;
+    PyErr_Fetch(&kind, &error, &trace);
+    PyObject *now = PyObject_CallNoArgs(bound.clock);
+    long long value = now == NULL ? -1 : PyLong_AsLongLong(now);
+    Py_XDECREF(now);
+    if (value == -1 && PyErr_Occurred()) {
+        PyErr_WriteUnraisable(bound.clock);
+    }
+    PyErr_Restore(kind, error, trace);
+    return value;
+}
+
 PyObject *
 find_slot(Place *place)
 {

@@ -118,7 +118,7 @@ def compile_wrapper(
     }
     text = render(target, skip, twin=twin is not None)
     twin = twin if text.first else None
-    native = native_names(stage, target, twin, clock) if kind == "call" else {}
+    native = native_names(stage, target, twin) if kind == "call" else {}
     if native:
         names |= native
         body = NATIVE_CALL + body.partition("\n")[2]

@@ -7,7 +7,6 @@ all else to these functions.
 from __future__ import annotations
 
 import _thread
-from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import Context
@@ -56,6 +55,8 @@ def _bound() -> bool:
     return True
 
 
+#: What ``threading.local`` is where nobody patched it.
+_LOCAL: Final = _thread._local  # noqa: SLF001 - the only name that is never patched
 #: Whether calls can be recorded in C.
 BOUND: Final = _bound()
 
@@ -64,7 +65,6 @@ def native_names(
     stage: StageRecord,
     target: Callable[..., Any],
     twin: Callable[[], Any] | None,
-    clock: object,
 ) -> dict[str, Any]:
     """What a wrapper needs to record its plain calls in C; nothing where it cannot.
 
@@ -73,13 +73,8 @@ def native_names(
             as those of gevent, have slots that only Python finds.
         target: The function to run.
         twin: Gives the object whose ``process`` is to run instead.
-        clock: The clock that its calls are timed with.
     """
-    if (
-        not BOUND
-        or not isinstance(clock, BuiltinFunctionType)
-        or type(stage.local) is not _thread._local  # noqa: SLF001 - never a patched one
-    ):
+    if not BOUND or type(stage.local) is not _LOCAL:
         return {}
     call = NATIVE.Call(target, stage.slot, twin)
     return {"_native": call, "_decline": NATIVE.DECLINE}
