@@ -6,6 +6,8 @@ ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 FRAMEWORKS := .venv-frameworks/.ready
+# What the extension module is built of: the editable install compiles it in place.
+NATIVE := hatch_build.py $(wildcard src/native/*.[ch])
 
 .DEFAULT_GOAL := help
 .PHONY: help setup frameworks demo demo-stack stack test unit lint types bench bench-check decay lock clean
@@ -67,6 +69,7 @@ lock: | $(BIN)/python ## Compile requirements.lock from pyproject.toml
 
 clean: ## Remove .venv, caches and build results
 	rm -rf .venv .venv-frameworks build dist .*_cache .hypothesis .coverage*
+	rm -f src/stagelight/_native.*.so
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -75,14 +78,14 @@ $(BIN)/python:
 	$(PYTHON) -m venv .venv
 
 # The build backend comes from the lock too, so the second step fetches nothing.
-$(READY): requirements.lock pyproject.toml | $(BIN)/python
+$(READY): requirements.lock pyproject.toml $(NATIVE) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--no-build-isolation --no-deps -e .
 	@touch $@
 
-$(FRAMEWORKS): requirements-frameworks.lock pyproject.toml
+$(FRAMEWORKS): requirements-frameworks.lock pyproject.toml $(NATIVE)
 	test -x .venv-frameworks/bin/python || $(PYTHON) -m venv .venv-frameworks
 	.venv-frameworks/bin/python -m pip install --quiet --disable-pip-version-check \
 		--require-hashes -r requirements-frameworks.lock

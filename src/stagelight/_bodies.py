@@ -227,6 +227,14 @@ async def wrapper({parameters}):
         _next = _inner.asend(_sent) if _thrown is None else _inner.athrow(_thrown)
 """
 
+#: What comes first in the body of a call that C may take as a whole.
+NATIVE_CALL: Final = """\
+def wrapper({parameters}):
+    _result = _native({event}, {arguments})
+    if _result is not _decline:
+        return _result
+"""
+
 #: Kind -> body.
 BODIES: Final = {
     "call": _CALL,

@@ -15,7 +15,8 @@ from keyword import iskeyword
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
-from stagelight._bodies import BODIES, OLD_COROUTINE
+from stagelight._bodies import BODIES, NATIVE_CALL, OLD_COROUTINE
+from stagelight._compiled import native_names
 from stagelight._deferred import remember
 from stagelight._driving import drive, drive_on
 from stagelight._frames import enter, fail, finish
@@ -116,8 +117,13 @@ def compile_wrapper(
         "_StopAsyncIteration": StopAsyncIteration,
     }
     text = render(target, skip, twin=twin is not None)
+    twin = twin if text.first else None
+    native = native_names(stage, target, twin) if kind == "call" else {}
+    if native:
+        names |= native
+        body = NATIVE_CALL + body.partition("\n")[2]
     # Through the proxy, ``__wrapped__`` would cost a fifth of the whole call.
-    call = "_twin().process" if twin and text.first else "_target"
+    call = "_twin().process" if twin else "_target"
     wrapper = build(body.replace("{target}", call), text, names)
     if hasattr(target, "__name__"):
         functools.update_wrapper(wrapper, target)

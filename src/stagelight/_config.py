@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from stagelight._patterns import Pattern
 
 ENVIRONMENT: Final = "STAGELIGHT_"
+_NATIVE: Final = f"{ENVIRONMENT}NATIVE"
 _FILE: Final = "stagelight.toml"
 _PROJECT: Final = "pyproject.toml"
 
@@ -107,6 +108,10 @@ def load(
         values[key] = _READERS[key](value, f"{origin}: {key}")
     variables = {f"{ENVIRONMENT}{key.upper()}": key for key in _READERS}
     for variable, text in (os.environ if environment is None else environment).items():
+        if variable == _NATIVE:  # it was looked at as we were imported
+            if text.strip() not in {"", "0", "1"}:
+                raise ConfigurationError(f"{variable} is {text!r}; it takes 0 or 1")
+            continue
         if variable.startswith(ENVIRONMENT) and text.strip():
             _known(variable, variables.get(variable), "environment", list(variables))
             key = variables[variable]

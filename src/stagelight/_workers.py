@@ -6,7 +6,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Final
 
-from stagelight._slots import NO_SLOT, Worker
+from stagelight._slots import NO_SLOT, RETIRED, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +59,7 @@ def retire(worker: Worker) -> None:
         slot.stage.fold(slot)
     worker.slots = []
     worker.slot = NO_SLOT
+    worker.alert |= RETIRED
     WORKERS.discard(worker)
 
 

@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import stagelight
 from stagelight import _guard, _workers
+from stagelight._extension import NATIVE
 from stagelight._journey import TASK_TURN
 from stagelight._registry import REGISTRY
 from stagelight._tracer import TRACER
@@ -72,7 +73,7 @@ class SteppingClock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> SteppingClock:
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[SteppingClock]:
     """The clock of everything that is observed after this point."""
     stepping = SteppingClock()
     for name, module in list(sys.modules.items()):
@@ -81,7 +82,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SteppingClock:
             and getattr(module, "clock", None) is time.perf_counter_ns
         ):
             monkeypatch.setattr(module, "clock", stepping)
-    return stepping
+    if NATIVE is not None:
+        NATIVE.use_clock(stepping)
+    yield stepping
+    if NATIVE is not None:
+        NATIVE.use_clock(None)
 
 
 class Spans:

@@ -43,6 +43,8 @@ LAYERS = [
         for name in (
             "_guard",
             "_sinks",
+            "_native",  # in C, it imports nothing
+            "_extension",
             "_cells",
             "_pauses",
             "_distribution",
@@ -67,6 +69,7 @@ LAYERS = [
             "_announce",
             "_frames",
             "_light",
+            "_compiled",
             "_runs",
             "_driving",
             "_items",

@@ -1,0 +1,180 @@
+/* The module stagelight._native, and what it has to know of the Python classes. */
+
+#include "native.h"
+
+/* The offset of a class's slot, by its descriptor. */
+static int
+offset_of(PyTypeObject *type, const char *name, Py_ssize_t *offset)
+{
+    PyObject *found = PyObject_GetAttrString((PyObject *)type, name);
+    if (found == NULL) {
+        return -1;
+    }
+    PyMemberDef *member = Py_TYPE(found) == &PyMemberDescr_Type
+        ? ((PyMemberDescrObject *)found)->d_member : NULL;
+    if (member == NULL || member->type != T_OBJECT_EX) {
+        PyErr_Format(PyExc_TypeError, "%s.%s is no slot", type->tp_name, name);
+        Py_DECREF(found);
+        return -1;
+    }
+    *offset = member->offset;
+    Py_DECREF(found);
+    return 0;
+}
+
+static int
+take(PyObject *names, const char *name, PyObject **place)
+{
+    PyObject *found = PyDict_GetItemString(names, name);
+    if (found == NULL) {
+        PyErr_Format(PyExc_TypeError, "bind() needs %s", name);
+        return -1;
+    }
+    put(place, Py_NewRef(found));
+    return 0;
+}
+
+static int
+take_type(PyObject *names, const char *name, PyTypeObject **place)
+{
+    PyObject *found = NULL;
+    if (take(names, name, &found) < 0) {
+        return -1;
+    }
+    if (!PyType_Check(found)) {
+        PyErr_Format(PyExc_TypeError, "%s is no class", name);
+        Py_DECREF(found);
+        return -1;
+    }
+    Py_XDECREF(*place);
+    *place = (PyTypeObject *)found;
+    return 0;
+}
+
+static PyObject *
+bind(PyObject *module, PyObject *arguments, PyObject *names)
+{
+    (void)module;
+    if (PyTuple_GET_SIZE(arguments) || names == NULL) {
+        PyErr_SetString(PyExc_TypeError, "bind() takes names only");
+        return NULL;
+    }
+#define FIELD(group, name)                                                        \
+    if (offset_of(bound.group##_type, #name, &bound.group.name) < 0) return NULL;
+#define SLOT_FIELD(name) FIELD(slot, name)
+#define WORKER_FIELD(name) FIELD(worker, name)
+#define QUIET_FIELD(name) FIELD(quiet, name)
+#define TRACER_FIELD(name) FIELD(tracer, name)
+#define HELPER(name)                                                              \
+    if (take(names, #name, &bound.helper.name) < 0) return NULL;
+    if (take_type(names, "Worker", &bound.worker_type) < 0
+        || take_type(names, "Quiet", &bound.quiet_type) < 0
+        || take_type(names, "Context", &bound.context_type) < 0
+        || take_type(names, "Tracer", &bound.tracer_type) < 0
+        || take(names, "tracer", &bound.tracer_object) < 0
+        || take(names, "current", &bound.current) < 0
+        || take(names, "success", &bound.success) < 0
+        || take_type(names, "Slot", &bound.slot_type) < 0) {
+        return NULL;
+    }
+    SLOT_FIELDS(SLOT_FIELD)
+    WORKER_FIELDS(WORKER_FIELD)
+    QUIET_FIELDS(QUIET_FIELD)
+    TRACER_FIELDS(TRACER_FIELD)
+    HELPERS(HELPER)
+    PyObject *fan_out = PyDict_GetItemString(names, "fan_out");
+    if (Py_TYPE(bound.tracer_object) != bound.tracer_type
+        || !PyContextVar_CheckExact(bound.current)
+        || !PyType_IsSubtype(bound.context_type, &PyDict_Type)
+        || fan_out == NULL) {
+        PyErr_SetString(PyExc_TypeError, "bind() got something of another kind");
+        return NULL;
+    }
+    bound.fan_out = PyLong_AsLong(fan_out);
+    if (bound.fan_out == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+native_clock(PyObject *module, PyObject *nothing)
+{
+    (void)module;
+    (void)nothing;
+    return PyLong_FromLongLong(now_ns());
+}
+
+static PyObject *
+use_clock(PyObject *module, PyObject *clock)
+{
+    (void)module;
+    put(&bound.clock, clock == Py_None ? NULL : Py_NewRef(clock));
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {
+    {"bind", (PyCFunction)(void (*)(void))bind, METH_VARARGS | METH_KEYWORDS,
+     "Take the classes and functions that the record consists of."},
+    {"count_in", (PyCFunction)(void (*)(void))count_in, METH_FASTCALL,
+     "count_in(cells, samples, bounds): count samples into cells, in place; gives their "
+     "sum, maximum and minimum. The bounds are 64-bit integers in a buffer."},
+    {"clock", native_clock, METH_NOARGS, "The clock, in nanoseconds."},
+    {"use_clock", use_clock, METH_O,
+     "Read another clock, which a test moves; with None, the usual one."},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "stagelight._native",
+    .m_doc = "The plain part of the record path in C.",
+    .m_size = -1,
+    .m_methods = methods,
+};
+
+static int
+prepare(void)
+{
+    bound.zero = PyLong_FromLong(0);
+    bound.turn_over = PyUnicode_InternFromString("turn_over");
+    bound.slot_name = PyUnicode_InternFromString("slot");
+    bound.ended = PyUnicode_InternFromString("ended");
+    bound.outcome = PyUnicode_InternFromString("outcome");
+    bound.key = PyUnicode_InternFromString("key");
+    bound.process = PyUnicode_InternFromString("process");
+    bound.journey = PyUnicode_InternFromString("journey");
+    PyObject *list = PyList_New(0);
+    PyObject *append = list == NULL ? NULL : PyObject_GetAttrString(list, "append");
+    Py_XDECREF(list);
+    if (append == NULL || !PyCFunction_Check(append) || PyErr_Occurred()) {
+        Py_XDECREF(append);
+        return -1;
+    }
+    bound.append = PyCFunction_GET_FUNCTION(append);
+    Py_DECREF(append);
+    return 0;
+}
+
+PyMODINIT_FUNC
+PyInit__native(void)
+{
+    if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+        PyErr_SetString(PyExc_ImportError, "only for the main interpreter");
+        return NULL;
+    }
+    if (prepare() < 0 || PyType_Ready(&CallType) < 0) {
+        return NULL;
+    }
+    PyObject *module = PyModule_Create(&definition);
+    if (module == NULL) {
+        return NULL;
+    }
+    decline = PyObject_CallNoArgs((PyObject *)&PyBaseObject_Type);
+    if (decline == NULL || PyModule_AddObject(module, "DECLINE", Py_NewRef(decline)) < 0
+        || PyModule_AddObject(module, "Call", Py_NewRef((PyObject *)&CallType)) < 0) {
+        Py_DECREF(module);
+        return NULL;
+    }
+    return module;
+}

@@ -1,0 +1,80 @@
+"""What the extension module has to know of the record path, and which calls it takes.
+
+It reads and writes the slots of these classes in place, does plain calls, and leaves
+all else to these functions.
+"""
+
+from __future__ import annotations
+
+import _thread
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.context import Context
+
+from stagelight import _names
+from stagelight._deferred import remember
+from stagelight._extension import NATIVE
+from stagelight._frames import fail, finish
+from stagelight._journey import FAN_OUT
+from stagelight._light import light_fail, light_finish
+from stagelight._quiet import CURRENT, Quiet
+from stagelight._slots import Slot, Worker
+from stagelight._tracer import TRACER, Tracer
+from stagelight._trail import claim, stale
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stagelight._records import StageRecord
+
+
+def _bound() -> bool:
+    if NATIVE is None:
+        return False
+    try:
+        NATIVE.bind(
+            Context=Context,
+            Quiet=Quiet,
+            Slot=Slot,
+            Tracer=Tracer,
+            Worker=Worker,
+            claim=claim,
+            current=CURRENT,
+            fail=fail,
+            fan_out=FAN_OUT,
+            finish=finish,
+            light_fail=light_fail,
+            light_finish=light_finish,
+            remember=remember,
+            stale=stale,
+            success=_names.SUCCESS,
+            tracer=TRACER,
+        )
+    except (AttributeError, TypeError):
+        return False  # it was built for other versions of these classes
+    return True
+
+
+#: What ``threading.local`` is where nobody patched it.
+_LOCAL: Final = _thread._local  # noqa: SLF001 - the only name that is never patched
+#: Whether calls can be recorded in C.
+BOUND: Final = _bound()
+
+
+def native_names(
+    stage: StageRecord,
+    target: Callable[..., Any],
+    twin: Callable[[], Any] | None,
+) -> dict[str, Any]:
+    """What a wrapper needs to record its plain calls in C; nothing where it cannot.
+
+    Args:
+        stage: Where its calls are recorded. Threads that are not the interpreter's,
+            as those of gevent, have slots that only Python finds.
+        target: The function to run.
+        twin: Gives the object whose ``process`` is to run instead.
+    """
+    if not BOUND or type(stage.local) is not _LOCAL:
+        return {}
+    call = NATIVE.Call(target, stage.slot, twin)
+    return {"_native": call, "_decline": NATIVE.DECLINE}

@@ -1,0 +1,21 @@
+from array import array
+from collections.abc import Callable
+from typing import Any
+
+DECLINE: object
+
+class Call:
+    def __init__(
+        self,
+        target: Callable[..., Any],
+        find: Callable[[], Any],
+        twin: Callable[[], Any] | None = None,
+    ) -> None: ...
+    def __call__(self, event: Any, *arguments: Any, **named: Any) -> Any: ...
+
+def bind(**names: Any) -> None: ...
+def clock() -> int: ...
+def count_in(
+    cells: dict[int, int], samples: list[int], bounds: array[int]
+) -> tuple[int, int, int]: ...
+def use_clock(clock: Callable[[], int] | None) -> None: ...
