@@ -58,21 +58,17 @@ def _alert(rule: Rule, query: str) -> dict[str, Any]:
         found["for"] = clock(rule.hold)
     if rule.keep:
         found["keep_firing_for"] = clock(rule.keep)
-    words = {"at": _ADDRESS.get(rule.scope, "the process"), "value": _VALUES[rule.unit]}
+    summary, description = rule.words(
+        at=_ADDRESS.get(rule.scope, "the process"), value=_VALUES[rule.unit]
+    )
     found["labels"] = {"severity": rule.severity}
     found["annotations"] = {
-        "summary": _filled(rule.summary, words),
-        "description": _filled(rule.description, words),
+        "summary": summary,
+        "description": description,
         "cause": rule.cause,
         "runbook_url": rule.runbook,
     }
     return found
-
-
-def _filled(text: str, words: dict[str, str]) -> str:
-    for word, value in words.items():
-        text = text.replace(f"{{{word}}}", value)
-    return text
 
 
 def text(content: dict[str, Any]) -> str:
