@@ -74,6 +74,8 @@ def _explains(  # noqa: PLR0911 - one for each reason
             return not grave
         if one.rule.cause == "slow stage":
             return other.rule.cause in _SLOWING
+        if one.rule.cause == "failures":
+            return other.rule.cause == "poison event"
         return one.rule.cause in _SYMPTOMS and other.rule.cause not in _SYMPTOMS
     if one.rule.cause not in _SYMPTOMS:
         return False

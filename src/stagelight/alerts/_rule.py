@@ -130,7 +130,7 @@ class Rule:
         for text in (self.summary, self.description):
             for word, value in values.items():
                 text = text.replace(f"{{{word}}}", value)  # noqa: PLW2901
-            found.append(_SPAN.sub(lambda one: clock(_seconds(one)), text))
+            found.append(_SPAN.sub(lambda one: _spelled(_seconds(one)), text))
         return found[0], found[1]
 
     def trend(self) -> tuple[Node, Node, Range] | None:
@@ -145,6 +145,10 @@ class Rule:
 
 def _seconds(found: re.Match[str]) -> float:
     return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(found[1]))
+
+
+def _spelled(seconds: float) -> str:
+    return clock(seconds) if seconds >= 1 and seconds % 1 == 0 else f"{seconds:.3g} s"
 
 
 def _comparisons(node: Node) -> list[Compare]:

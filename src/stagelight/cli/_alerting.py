@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stagelight import _guard
 from stagelight._errors import ConfigurationError
 from stagelight.cli import _stderr
+
+#: Lines of a stack that are shown: the frames where it hangs.
+_DEEP: Final = 8
 
 if TYPE_CHECKING:
     from stagelight.alerts import Notice
@@ -46,6 +49,9 @@ def tell(notices: list[Notice]) -> None:
 
     for one in notices:
         _stderr.write(f"stagelight  {in_words(one)}\n")
+        if one.stack:
+            lines = one.stack.rstrip().splitlines()[-_DEEP:]
+            _stderr.write("".join(f"  {line}\n" for line in lines))
 
 
 def _nobody(_: list[Notice]) -> None:
