@@ -169,7 +169,7 @@ def test_the_stuck_workers_stack_is_in_the_log_event(pipeline):
     rule = alerts.user_rule(line)
     from dataclasses import replace
 
-    engine = Engine([replace(rule, cause="stuck worker")], log=False)
+    engine = Engine([replace(rule, cause="stuck worker")], log=None)
     time.sleep(0.2)
     engine.tick()
     found = [one for one in engine._told.values() if one[1].stage == "hang"]
@@ -207,7 +207,7 @@ def test_the_root_cause_is_told_and_its_victims_are_not(pipeline):
     rule = replace(
         alerts.user_rule("Full: queue.size > 3 on first, second"), cause="backlog"
     )
-    engine = Engine([rule], log=False)
+    engine = Engine([rule], log=None)
     (told,) = engine.tick()
     assert (told.queue, told.stage, told.victims) == (
         "second",
@@ -226,7 +226,7 @@ def test_cost_of_fifty_stages(pipeline):
         stage(jobs.get())
     now = [1_000_000.0]
     setting = read(None)
-    engine = Engine(setting.rules, log=False, clock=lambda: now[0])
+    engine = Engine(setting.rules, log=None, clock=lambda: now[0])
     for _ in range(20):
         now[0] += 5
         engine.tick()
@@ -242,7 +242,7 @@ def test_cost_of_fifty_stages(pipeline):
 
 def _notice():
     """Some notice that fires."""
-    engine = Engine([alerts.user_rule("process.uptime >= 0")], log=False)
+    engine = Engine([alerts.user_rule("process.uptime >= 0")], log=None)
     (found,) = engine.tick()
     return found
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 CRITICAL: Final = "critical"
 #: What a stage suffers, in place of what it does wrong.
 _SYMPTOMS: Final = frozenset({"backlog", "saturated", "stalled"})
+#: What makes each call of its own stage longer as well.
+_SLOWING: Final = frozenset({"retries", "failures", "poison event", "stuck worker"})
 _OF_PROCESS: Final = frozenset({"slow stage", "saturated", "backlog"})
 
 
@@ -70,6 +72,10 @@ def _explains(  # noqa: PLR0911 - one for each reason
     if set(mine) & set(theirs):
         if one.rule.scope == other.rule.scope and other.rule.severity == CRITICAL:
             return not grave
+        if one.rule.cause == "slow stage":
+            return other.rule.cause in _SLOWING
+        if one.rule.cause == "failures":
+            return other.rule.cause == "poison event"
         return one.rule.cause in _SYMPTOMS and other.rule.cause not in _SYMPTOMS
     if one.rule.cause not in _SYMPTOMS:
         return False

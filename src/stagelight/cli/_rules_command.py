@@ -26,14 +26,28 @@ from stagelight.cli._refused import Refused
     help="Print promtool tests of the rule file RULES instead.",
 )
 @click.option(
+    "--check",
+    "checked",
+    metavar="[FILE]",
+    is_flag=False,
+    flag_value="",
+    help="Print nothing: exit with 1 if a rule of yours is wrong, or if FILE is not "
+    "what the settings make.",
+)
+@click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write them to a file.",
 )
 def rules(
-    *, listing: bool, scale: float | None, tests: str | None, output: Path | None
-) -> None:
+    *,
+    listing: bool,
+    scale: float | None,
+    tests: str | None,
+    checked: str | None,
+    output: Path | None,
+) -> int:
     """Print the alert rules in force, as a rule file for Prometheus.
 
     They are those that stagelight evaluates in the process, with the same labels:
@@ -45,7 +59,12 @@ def rules(
     try:
         found = load_rules(_config.load().alerts, scale)
     except ConfigurationError as error:
-        raise Refused(str(error)) from None
+        if checked is None:
+            raise Refused(str(error)) from None
+        click.echo(f"{error}", err=True)
+        return 1
+    if checked is not None:
+        return _check(checked, _prometheus.text(_prometheus.groups(found)), len(found))
     if listing:
         text = "".join(
             f"{one.severity} {one.name}: {_line(one.line)}\n" for one in found
@@ -58,6 +77,28 @@ def rules(
         click.echo(text, nl=False)
     else:
         output.write_text(text, encoding="utf-8")
+    return 0
+
+
+def _check(path: str, wanted: str, number: int) -> int:
+    from stagelight.alerts import _prometheus
+
+    lines: list[str] = []
+    if path:
+        try:
+            content = Path(path).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise Refused(f"--check: {path} cannot be read: {error}") from None
+        lines = _prometheus.difference(content, wanted)
+    for line in lines:
+        click.echo(line, err=True)
+    if lines:
+        click.echo(f"-> stagelight rules -o {path}", err=True)
+        return 1
+    click.echo(
+        f"{number} alerts are right" + (f", and {path} has them" if path else "")
+    )
+    return 0
 
 
 def _line(line: str) -> str:
