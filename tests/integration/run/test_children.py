@@ -83,6 +83,62 @@ def test_children_export_what_they_observe(method: str) -> None:
     assert failed == ["Square"]
 
 
+POOL = """
+import multiprocessing, sys
+from multiprocessing.pool import ThreadPool
+
+class Square:
+    def process(self, number):
+        return number * number
+
+def work(number):
+    return Square().process(number)
+
+if __name__ == "__main__":
+    if sys.argv[1] == "thread":
+        pool = ThreadPool(2)
+    else:
+        pool = multiprocessing.get_context(sys.argv[1]).Pool(2, maxtasksperchild=2)
+    with pool:
+        print(sum(pool.map(work, range(20))), pool.apply(work, (3,)))
+        print(list(pool.imap(work, range(4))), pool.starmap(pow, [(2, 3)]))
+"""
+
+
+@pytest.mark.parametrize("method", [*METHODS, "thread"])
+def test_a_pool_of_multiprocessing(method: str) -> None:
+    """Calls and what they call are counted, in workers that are replaced as well."""
+    with OtlpReceiver() as receiver:
+        done = run_program(
+            POOL,
+            method,
+            prefix=(*RUN, "--no-table"),
+            env={
+                "STAGELIGHT_JOURNEYS_PER_SECOND": "all",
+                **receiver.environment("http/protobuf"),
+            },
+        )
+        counts: Counter[str] = Counter()
+        for point in receiver.last("stagelight.stage.consumed.events"):
+            counts[point.attributes["stagelight.stage.name"]] += point.value
+        spans = receiver.spans()
+        waits = sum(
+            one.count for one in receiver.last("stagelight.queue.wait.duration")
+        )
+    assert (done.returncode, done.stdout) == (0, "2470 9\n[0, 1, 4, 9] [8]\n")
+    assert done.stderr == ""
+    assert counts == {"pool": 26, "Square": 25}
+    assert waits == 26
+    assert Counter(span.name for span in spans) == {
+        "ingest program": 26,
+        "process pool": 26,
+        "process Square": 25,
+    }
+    names = {span.span_id: span.name for span in spans}
+    nested = [names[one.parent_id] for one in spans if one.name == "process Square"]
+    assert set(nested) == {"process pool"}
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_the_table_says_what_it_cannot_show(method: str) -> None:
     """Without a collector, a line tells where the children's stages went."""
