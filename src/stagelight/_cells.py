@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from functools import cache, lru_cache
+from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from stagelight import _names
@@ -39,6 +40,59 @@ BOUNDS: Final = sorted(
     {_explicit_bound(seconds) for seconds in _names.PIPELINE_BUCKETS}
     | {_exponential_bound(index) for index in range(_FIRST_INDEX, _LAST_INDEX + 1)}
 )
+
+#: A cell's number of samples is a field of so many bits of one large number: two sets
+#: of cells are added, subtracted and published by one operation each, and a number is
+#: a third of the memory of a table. A million samples a second fill a field in 4 years.
+WIDTH: Final = 47
+_FIELD: Final = Struct("<IH")
+#: The one bit above each field, by which a difference shows a field below nothing.
+_SPARE: Final = sum(1 << (WIDTH + 1) * cell + WIDTH for cell in range(len(BOUNDS) + 1))
+#: What one sample in a cell adds.
+UNITS: Final = tuple(1 << (WIDTH + 1) * cell for cell in range(len(BOUNDS) + 1))
+
+
+def pack(cells: Mapping[int, int]) -> int:
+    """Cells as one number.
+
+    Args:
+        cells: Number of samples by cell.
+    """
+    return sum(number * UNITS[cell] for cell, number in cells.items())
+
+
+def unpack(packed: int) -> dict[int, int]:
+    """Number of samples by cell, where there are any.
+
+    Args:
+        packed: Cells as one number.
+    """
+    width = _FIELD.size
+    data = packed.to_bytes(-(-packed.bit_length() // (8 * width)) * width, "little")
+    return {
+        cell: low | high << 32
+        for cell, (low, high) in enumerate(_FIELD.iter_unpack(data))
+        if low or high
+    }
+
+
+def subtract(later: int, earlier: int) -> int:
+    """Cells less earlier ones; nothing is left where more were there before.
+
+    Args:
+        later: Cells as one number.
+        earlier: The same.
+    """
+    difference = (later | _SPARE) - earlier
+    if difference & _SPARE == _SPARE:
+        return difference ^ _SPARE
+    before = unpack(earlier)
+    return pack(
+        {
+            cell: max(number - before.get(cell, 0), 0)
+            for cell, number in unpack(later).items()
+        }
+    )
 
 
 @lru_cache(maxsize=8)
