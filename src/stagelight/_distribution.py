@@ -2,9 +2,11 @@
 
 Values are integer nanoseconds, hence sums are exact and merging is associative. A new
 sample costs no more than an array's append: samples wait in a buffer and are sorted
-into cells many at a time, which is a third of the work of doing it one by one. The
-finished part and its buffer are published as one tuple, so that a reader in another
-thread sees each sample exactly once.
+into cells many at a time, which is a third of the work of doing it one by one.
+
+What is finished is one tuple, replaced as a whole, which also tells how many samples at
+the buffer's front are in it already. A reader in another thread copies the buffer, and
+looks again where the tuple was replaced meanwhile: it sees each sample exactly once.
 """
 
 from __future__ import annotations
@@ -22,16 +24,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, MutableSequence
 
     _Buffer = MutableSequence[int]
-    #: Cells as one number, how many samples are in them, their sum, maximum, minimum,
-    #: and the buffer of what came later.
-    _State = tuple[int, int, int, int, int, _Buffer]
+    #: Cells as one number, how many samples are in them, their sum, maximum, minimum.
     _Folded = tuple[int, int, int, int, int]
+    #: The same, and how many samples of the buffer are in them.
+    _State = tuple[int, int, int, int, int, int]
 
 #: Samples that are folded at once: more cost memory, fewer cost time.
 BATCH: Final = 128
 #: Samples that a merge leaves to be folded.
 _HEAP: Final = 4096
 NEVER: Final = 1 << 62
+_BLANK: Final = (0, 0, 0, 0, NEVER, 0)
 _SHARES: Final = (0.5, 0.95, 0.99)
 _NOTHING: Final = Quantiles(0, None, None, None, None, None)
 
@@ -64,16 +67,16 @@ class Distribution:
     finalizer, may write as well. Everybody may read.
 
     Attributes:
-        add: Appends one sample to the buffer; who uses it looks it up anew for each
-            sample, and calls ``fold`` sooner or later.
+        add: Appends one sample to the buffer; who uses it calls ``fold`` sooner or
+            later.
     """
 
-    __slots__ = ("_exemplars", "_folding", "_state", "add")
+    __slots__ = ("_buffer", "_exemplars", "_folding", "_state", "add")
 
     def __init__(self) -> None:
-        buffer = _buffer()
-        self.add = buffer.append
-        self._state: _State = (0, 0, 0, 0, NEVER, buffer)
+        self._buffer = _buffer()
+        self.add = self._buffer.append
+        self._state: _State = _BLANK
         self._folding = False
         self._exemplars: dict[int, Exemplar] | None = None
 
@@ -88,88 +91,103 @@ class Distribution:
     @property
     def count(self) -> int:
         """How many samples were recorded."""
-        _, number, _, _, _, buffer = self._state
-        return number + len(buffer)
+        state, waiting = self._look()
+        return state[1] + len(waiting)
 
     @property
     def sum(self) -> int:
         """Sum of all samples."""
-        _, _, sum_, _, _, buffer = self._state
-        return sum_ + sum(buffer[:]) if buffer else sum_
+        state, waiting = self._look()
+        return state[2] + sum(waiting)
 
     @property
     def max(self) -> int:
         """The largest sample, 0 where there is none."""
-        return _folded(self._state)[3]
+        return _folded(*self._look())[3]
 
     @property
     def min(self) -> int:
         """The smallest sample; without any, more than a sample can be."""
-        return _folded(self._state)[4]
+        return _folded(*self._look())[4]
 
     @property
     def cells(self) -> dict[int, int]:
         """Number of samples by cell, where there are any."""
-        return unpack(_folded(self._state)[0])
+        return unpack(_folded(*self._look())[0])
 
-    @property
-    def packed(self) -> int:
-        """The cells as one number."""
-        return _folded(self._state)[0]
+    def _look(self) -> tuple[_State, _Buffer]:
+        """What is finished, and a copy of what is not, as they were at one moment."""
+        while True:
+            state = self._state
+            waiting = self._buffer[:]
+            if state is self._state:
+                break
+        done = state[5]
+        if done and len(waiting) >= done:
+            waiting = waiting[done:]
+        return state, waiting
 
     def record(self, value: int) -> None:
         """Add one sample."""
         self.add(max(0, value))
-        if len(self._state[5]) >= BATCH:
+        if len(self._buffer) >= BATCH:
             self.fold()
 
     def fold(self) -> int:
         """Sort the buffer into cells; returns how many samples were in it."""
-        state = self._state
-        buffer = state[5]
+        buffer = self._buffer
         if self._folding or not buffer:
             return 0
         self._folding = True
-        fresh = _buffer()
         try:
-            # First, so that whoever interrupts the rest writes what is kept.
-            self.add = fresh.append
-            folded = _folded(state)
-        except BaseException:  # a signal's, such as KeyboardInterrupt
-            buffer.extend(fresh)
-            self.add = buffer.append
+            state, waiting = self._look()
+            number = len(waiting)
+            done = state[5] + number
+            folded = _folded(state, waiting)
+            both: _State = (*folded, done)
+            after: _State = (*folded, 0)
+            # No calls from here on: nothing interrupts it where that matters. What was
+            # recorded meanwhile is at the buffer's end, and stays there.
+            self._state = both
+            del buffer[:done]
+            self._state = after
+        finally:
             self._folding = False
-            raise
-        self._state = (*folded, fresh)
-        self._folding = False
-        return len(buffer)
+        return number
 
     def settled(self) -> Distribution:
         """A copy of its own: all samples so far in one consistent look."""
         now = Distribution()
-        now._state = (*_folded(self._state), now._state[5])
+        now._state = (*_folded(*self._look()), 0)
         if self._exemplars:
             now._exemplars = dict(self._exemplars)
         return now
 
     def merge(self, other: Distribution) -> None:
         """Add all samples of another distribution."""
-        packed, number, sum_, top, bottom, buffer = self._state
-        more, further, total, highest, lowest, waiting = other._state
+        while True:
+            state = other._state
+            waiting = other._buffer[:]
+            if state is other._state:
+                break
+        more, further, total, highest, lowest, done = state
         if waiting:
-            # Sorted into cells later, those of all that are merged at once.
-            buffer.extend(waiting[:])
+            if done and len(waiting) >= done:
+                waiting = waiting[done:]
+            # Sorted into cells later, with those of all that are merged.
+            self._buffer.extend(waiting)
+            if len(self._buffer) > _HEAP:
+                self.fold()
         if further:
+            packed, number, sum_, top, bottom, done = self._state
             self._state = (
                 packed + more,
                 number + further,
                 sum_ + total,
                 max(highest, top),
                 min(lowest, bottom),
-                buffer,
+                done,
             )
-        if len(buffer) > _HEAP:
-            self.fold()
         for cell, exemplar in list((other._exemplars or {}).items()):
             mine = self.exemplars.get(cell)
             if mine is None or mine.time_ns < exemplar.time_ns:
@@ -182,13 +200,13 @@ class Distribution:
         """
         if earlier is None:
             return self
-        packed, _, sum_, top, bottom = _folded(self._state)
-        before = _folded(earlier._state)  # noqa: SLF001 - our own class
+        packed, _, sum_, top, bottom = _folded(*self._look())
+        before = _folded(*earlier._look())  # noqa: SLF001 - our own class
         packed = subtract(packed, before[0])
         number = sum(unpack(packed).values())
         later = Distribution()
         sum_ = max(sum_ - before[2], 0)
-        later._state = (packed, number, sum_, top, bottom, later._state[5])
+        later._state = (packed, number, sum_, top, bottom, 0)
         later._exemplars = self._exemplars
         return later
 
@@ -204,12 +222,12 @@ class Distribution:
         made = cls()
         if cells:
             number = sum(cells.values())
-            made._state = (pack(cells), number, total, top, 0, made._state[5])
+            made._state = (pack(cells), number, total, top, 0, 0)
         return made
 
     def quantiles(self) -> Quantiles:
         """Count, mean, p50, p95, p99 and maximum, in seconds."""
-        packed, count, sum_, top, bottom = _folded(self._state)
+        packed, count, sum_, top, bottom = _folded(*self._look())
         if not count:
             return _NOTHING
         cells = unpack(packed)
@@ -228,7 +246,7 @@ class Distribution:
         Returns:
             Seconds, interpolated inside the cell, or None without samples.
         """
-        packed, count, _, top, bottom = _folded(self._state)
+        packed, count, _, top, bottom = _folded(*self._look())
         return value_at(share * count, unpack(packed), top, bottom) if count else None
 
 
@@ -245,13 +263,12 @@ def value_at(rank: float, cells: dict[int, int], top: int, bottom: int) -> float
     return top / NANOSECONDS
 
 
-def _folded(state: _State) -> _Folded:
-    """Cells, number, sum and extremes with everything that is in the buffer now."""
-    packed, number, sum_, top, bottom, buffer = state
-    if not buffer:
+def _folded(state: _State, waiting: _Buffer) -> _Folded:
+    """Cells, number, sum and extremes with the samples that wait."""
+    packed, number, sum_, top, bottom, _ = state
+    if not waiting:
         return packed, number, sum_, top, bottom
-    # A copy: the owner appends meanwhile.
-    samples = sorted(buffer[:])
+    samples = sorted(waiting)
     start, end = 0, len(samples)
     while start < end:
         cell = bisect_left(BOUNDS, samples[start])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from array import array
+from struct import Struct
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 #: period that would be one batch.
 _SOON: Final = 20_000
 _LATE: Final = 2_000_000
+#: Samples that are not worth a fold: a reader sorts them with those of other workers.
+_FEW: Final = 16
 
 #: A call is slow that takes so many times the p99 of the calls of the last so many
 #: seconds, if there are so many, and at least so many nanoseconds.
@@ -36,6 +38,9 @@ _SLOWER: Final = 2
 _RECENT: Final = 60
 _ENOUGH: Final = 500
 _SLOW: Final = 1_000_000
+
+#: A second's count. Rings are bytes: the garbage collector does not look at them.
+_COUNT: Final = Struct("I")
 
 #: Bits of ``Worker.alert``: why the next call must take the full path.
 TRACING: Final = 1
@@ -100,8 +105,8 @@ class Slot(Totals):
         self.before = self.known = self.learned = 0
         # Finished calls and errors at the begin of the second.
         self.marked = self.marred = 0
-        self.ring: array[int] | None = None
-        self.wrongs: array[int] | None = None
+        self.ring: bytearray | None = None
+        self.wrongs: bytearray | None = None
 
     @property
     def open(self) -> dict[object, int]:
@@ -128,7 +133,9 @@ class Slot(Totals):
             _guard.caught("slot", error)
 
     def _turn_over(self, now: int) -> None:
-        number = self.fold()
+        number = len(self._buffer)
+        if number >= _FEW:
+            self.fold()
         second = now // NANOSECONDS
         if second != self.second:
             if self.second:
@@ -151,13 +158,15 @@ class Slot(Totals):
         errors = self.errors - self.marred
         if wrongs is None and errors:
             wrongs = self.wrongs = _ring()
-        ring[second % HISTORY] = self.finished - self.marked
-        if wrongs is not None:
-            wrongs[second % HISTORY] = errors
-        for idle in range(max(second + 1, following - HISTORY + 1), following):
-            ring[idle % HISTORY] = 0
+        finished = self.finished - self.marked
+        idle = range(max(second + 1, following - HISTORY + 1), following)
+        for at, number, wrong in (
+            (second, finished, errors),
+            *((x, 0, 0) for x in idle),
+        ):
+            _COUNT.pack_into(ring, at % HISTORY * _COUNT.size, number)
             if wrongs is not None:
-                wrongs[idle % HISTORY] = 0
+                _COUNT.pack_into(wrongs, at % HISTORY * _COUNT.size, wrong)
 
     def _learn(self, second: int) -> None:
         """Find from which duration on a call is slow, by the last minute or two."""
@@ -180,10 +189,11 @@ class Slot(Totals):
         if ring is None:
             return history
         for second in range(max(now - HISTORY + 1, 0), now):
-            finished = ring[second % HISTORY]
+            place = second % HISTORY * _COUNT.size
+            (finished,) = _COUNT.unpack_from(ring, place)
+            (errors,) = _COUNT.unpack_from(wrongs, place) if wrongs else (0,)
             if finished:
-                place = second % HISTORY
-                history[second] = finished, wrongs[place] if wrongs is not None else 0
+                history[second] = finished, errors
         return history
 
     def zero(self) -> None:
@@ -196,8 +206,8 @@ class Slot(Totals):
         self.__init__(self.stage, self.worker)  # type: ignore[misc]
 
 
-def _ring() -> array[int]:
-    return array("I", bytes(array("I").itemsize * HISTORY))
+def _ring() -> bytearray:
+    return bytearray(_COUNT.size * HISTORY)
 
 
 class Worker:

@@ -90,7 +90,7 @@ def test_a_buffer_is_bounded():
     one = Distribution()
     for number in range(10 * BATCH):
         one.record(number)
-        assert len(one._state[5]) < BATCH
+        assert len(one._buffer) < BATCH
     assert one.count == 10 * BATCH
 
 
@@ -134,12 +134,12 @@ def test_a_signal_while_folding_loses_nothing(monkeypatch, raising):
     one = recorded([1, 2, 3])
     folded = _distribution._folded
 
-    def interrupted(state_):
+    def interrupted(state_, waiting):
         one.record(4)
         one.fold()  # already folding: left to the one that is interrupted
         if raising:
             raise KeyboardInterrupt
-        return folded(state_)
+        return folded(state_, waiting)
 
     with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
         patch.setattr(_distribution, "_folded", interrupted)
