@@ -170,6 +170,22 @@ def test_history_is_bounded(work):
     assert slot.seconds() == history([work])
 
 
+def test_what_a_worker_never_needed_is_not_there():
+    """Tables and rings are made when something is to be put there, not before."""
+    record = observed([[Call(5, None, 7, (0, 0, 0, 0, 0), None, None)]])
+    (slot,) = record.slots
+    record.read()
+    record.totals()
+    assert [slot._open, slot._drops, slot._ends, slot._failures] == [None] * 4
+    assert [slot._exemplars, slot._history, slot.ring, slot.wrongs] == [None] * 4
+    slot.turn_over(8 * NANOSECONDS)
+    assert slot.ring is not None
+    assert slot.wrongs is None
+    slot.failure(*FAILURES[0]).record(5)
+    slot.turn_over(9 * NANOSECONDS)
+    assert slot.seconds() == {7: (1, 0), 8: (1, 1), 9: (0, 0)}
+
+
 @settings(max_examples=10)
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=6))
 def test_threads_that_end_leave_their_counts(sizes):
