@@ -41,15 +41,14 @@ BOUNDS: Final = sorted(
     | {_exponential_bound(index) for index in range(_FIRST_INDEX, _LAST_INDEX + 1)}
 )
 
-#: A cell's number of samples is a field of so many bits of one large number: two sets
+#: A cell's number of samples is a field of so many bytes of one large number: two sets
 #: of cells are added, subtracted and published by one operation each, and a number is
-#: a third of the memory of a table. A million samples a second fill a field in 4 years.
-WIDTH: Final = 47
-_FIELD: Final = Struct("<IH")
-#: The one bit above each field, by which a difference shows a field below nothing.
-_SPARE: Final = sum(1 << (WIDTH + 1) * cell + WIDTH for cell in range(len(BOUNDS) + 1))
-#: What one sample in a cell adds.
-UNITS: Final = tuple(1 << (WIDTH + 1) * cell for cell in range(len(BOUNDS) + 1))
+#: a third of the memory of a table. A million samples a second fill it in four years.
+FIELD: Final = 6
+_SPLIT: Final = Struct("<IH")
+#: The highest bit of each field, which stays free: there a difference shows which field
+#: is below nothing.
+_SPARE: Final = sum(1 << 8 * FIELD * (cell + 1) - 1 for cell in range(len(BOUNDS) + 1))
 
 
 def pack(cells: Mapping[int, int]) -> int:
@@ -58,7 +57,7 @@ def pack(cells: Mapping[int, int]) -> int:
     Args:
         cells: Number of samples by cell.
     """
-    return sum(number * UNITS[cell] for cell, number in cells.items())
+    return sum(number << 8 * FIELD * cell for cell, number in cells.items())
 
 
 def unpack(packed: int) -> dict[int, int]:
@@ -67,11 +66,10 @@ def unpack(packed: int) -> dict[int, int]:
     Args:
         packed: Cells as one number.
     """
-    width = _FIELD.size
-    data = packed.to_bytes(-(-packed.bit_length() // (8 * width)) * width, "little")
+    data = packed.to_bytes(-(-packed.bit_length() // (8 * FIELD)) * FIELD, "little")
     return {
         cell: low | high << 32
-        for cell, (low, high) in enumerate(_FIELD.iter_unpack(data))
+        for cell, (low, high) in enumerate(_SPLIT.iter_unpack(data))
         if low or high
     }
 

@@ -17,7 +17,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from stagelight._cells import BOUNDS, NANOSECONDS, UNITS, pack, subtract, unpack
+from stagelight._cells import BOUNDS, FIELD, NANOSECONDS, pack, subtract, unpack
 from stagelight._model import Quantiles
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ BATCH: Final = 128
 #: Samples that a merge leaves to be folded.
 _HEAP: Final = 4096
 NEVER: Final = 1 << 62
+_BYTE: Final = 256
 _BLANK: Final = (0, 0, 0, 0, NEVER, 0)
 _SHARES: Final = (0.5, 0.95, 0.99)
 _NOTHING: Final = Quantiles(0, None, None, None, None, None)
@@ -270,12 +271,20 @@ def _folded(state: _State, waiting: _Buffer) -> _Folded:
         return packed, number, sum_, top, bottom
     samples = sorted(waiting)
     start, end = 0, len(samples)
-    while start < end:
-        cell = bisect_left(BOUNDS, samples[start])
-        bound = BOUNDS[cell] if cell < len(BOUNDS) else samples[-1]
-        stop = bisect_right(samples, bound, start)
-        packed += (stop - start) * UNITS[cell]
+    first = cell = bisect_left(BOUNDS, samples[0])
+    last = bisect_left(BOUNDS, samples[-1])
+    fields = bytearray(FIELD * (last - first + 1))
+    while cell < last:
+        stop = bisect_right(samples, BOUNDS[cell], start)
+        found, place = stop - start, FIELD * (cell - first)
+        if found < _BYTE:
+            fields[place] = found
+        else:
+            fields[place : place + FIELD] = found.to_bytes(FIELD, "little")
         start = stop
+        cell = bisect_left(BOUNDS, samples[start], cell + 1)
+    fields[-FIELD:] = (end - start).to_bytes(FIELD, "little")
+    packed += int.from_bytes(fields, "little") << 8 * FIELD * first
     return (
         packed,
         number + end,
