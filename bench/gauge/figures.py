@@ -139,8 +139,10 @@ def collection(turns: list[Turn]) -> list[Figure]:
         figure("collection of slots that are new", "young"),
         figure("OTLP encoding of it", "encode"),
         figure("collection by the clock, a worker running", "wall"),
-        figure("longest hold-up of a worker", "hold-up", 5),
-        figure("the same without a collection", "hold-up without"),
+        figure("longest hold-up of a worker in a collection", "hold-up", 5),
+        figure("longest in any of several collections", "worst hold-up"),
+        figure("longest garbage collection in any of them", "garbage"),
+        figure("longest without a collection", "hold-up without"),
         figure("longest gap of a worker by the clock", "gap"),
         figure("the same by the clock without a collection", "gap without"),
         Figure(

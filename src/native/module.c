@@ -117,8 +117,9 @@ static PyMethodDef methods[] = {
     {"bind", (PyCFunction)(void (*)(void))bind, METH_VARARGS | METH_KEYWORDS,
      "Take the classes and functions that the record consists of."},
     {"count_in", (PyCFunction)(void (*)(void))count_in, METH_FASTCALL,
-     "count_in(cells, samples, bounds): count samples into cells, in place; gives their "
-     "sum, maximum and minimum. The bounds are 64-bit integers in a buffer."},
+     "count_in(samples, bounds, width): count samples, an array of \"Q\", into cells, "
+     "between bounds, one of \"q\"; gives the first cell, the numbers of samples from "
+     "there on in so many bytes each, their sum, maximum and minimum."},
     {"clock", native_clock, METH_NOARGS, "The clock, in nanoseconds."},
     {"use_clock", use_clock, METH_O,
      "Read another clock, which a test moves; with None, the usual one."},

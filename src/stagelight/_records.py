@@ -120,6 +120,7 @@ class SlotRecord:
             if slot in self.slots:
                 self.slots.remove(slot)
                 self.retired.absorb(slot)
+                self.retired.settle()
 
     def totals(self, *, history: bool = True) -> Totals:
         """Sum over living and ended threads.
@@ -131,6 +132,7 @@ class SlotRecord:
             sum_ = Totals()
             for one in (self.retired, *self.slots):
                 sum_.absorb(one, history=history)
+            sum_.settle()
             return sum_
 
     def after_fork(self) -> None:
@@ -192,7 +194,9 @@ class StageRecord(SlotRecord):
         return (
             self.inherited
             and not self.retired.finished
-            and not any(slot.since or slot.open or slot.finished for slot in self.slots)
+            and not any(
+                slot.since or slot.opened or slot.finished for slot in self.slots
+            )
         )
 
     def error_type(self, error: BaseException) -> str:
@@ -215,10 +219,10 @@ class StageRecord(SlotRecord):
         """Totals and live state in one look.
 
         Args:
-            observed: What was computed for other stages of this look, by worker.
+            observed: What was computed for other stages of this look, by worker; None
+                where nobody asks for ``attended``.
             history: Whether the per-second history is wanted, which takes longest.
         """
-        observed = {} if observed is None else observed
         with self.lock:
             now = clock()
             reading = StageReading(self.totals(history=history))
@@ -234,17 +238,23 @@ class StageRecord(SlotRecord):
             workers = dict.fromkeys(_names.WORKER_STATES, 0)
             starts = []
             for slot in self.slots:
-                begun = list(slot.open.values())
-                first = self.kind == "coroutine" and slot.worker.run is None
-                if slot.since and (first or self.kind in {"call", "generator"}):
-                    begun.append(slot.since)
+                worker, since = slot.worker, slot.since
+                if observed is not None:
+                    if worker not in observed:
+                        observed[worker] = worker.observed()
+                    reading.attended += observed[worker]
+                begun = slot.opened
+                if since and (
+                    self.kind in {"call", "generator"}
+                    or (self.kind == "coroutine" and worker.run is None)
+                ):
+                    begun.append(since)
                     reading.active += slot.depth
-                starts += begun
-                reading.active += len(begun)
-                worker = slot.worker
-                if worker not in observed:
-                    observed[worker] = worker.observed()
-                reading.attended += observed[worker]
+                if begun:
+                    starts += begun
+                    reading.active += len(begun)
+                if not since and worker.slot is not slot:
+                    continue
                 state, lasting = _doing(slot, now)
                 if state:
                     seconds[state] += lasting

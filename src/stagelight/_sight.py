@@ -146,7 +146,7 @@ def see_stage(
     threads = 0
     with record.lock:
         for slot in record.slots:
-            inside += sum(now - at for at in list(slot.open.values()))
+            inside += sum(now - at for at in slot.opened)
             worker = slot.worker
             current = worker.slot is slot
             threads += current

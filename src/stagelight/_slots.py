@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import threading
-from array import array
+from struct import Struct
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Final
 
 from stagelight import _guard
-from stagelight._cells import NANOSECONDS
-from stagelight._distribution import BATCH, NEVER, Distribution
+from stagelight._cells import NANOSECONDS, subtract, unpack
+from stagelight._distribution import BATCH, NEVER, value_at
 from stagelight._totals import HISTORY, Totals
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 #: Nanoseconds between two looks of a slot at its buffer: at the rate of the last
 #: period that would be one batch.
 _SOON: Final = 20_000
-_LATE: Final = 5_000_000
+_LATE: Final = 2_000_000
+#: Samples that are not worth a fold: a reader sorts them with those of other workers.
+_FEW: Final = 16
 
 #: A call is slow that takes so many times the p99 of the calls of the last so many
 #: seconds, if there are so many, and at least so many nanoseconds.
@@ -36,6 +38,9 @@ _SLOWER: Final = 2
 _RECENT: Final = 60
 _ENOUGH: Final = 500
 _SLOW: Final = 1_000_000
+
+#: A second's count. Rings are bytes: the garbage collector does not look at them.
+_COUNT: Final = Struct("I")
 
 #: Bits of ``Worker.alert``: why the next call must take the full path.
 TRACING: Final = 1
@@ -53,21 +58,23 @@ class Slot(Totals):
     """What one thread counted for one stage, and what it is doing there now.
 
     Attributes:
-        ring: Second, finished and errors of the last seconds, in turn.
+        ring: Finished calls of the last seconds, each at its second's place.
+        wrongs: Errors of the same seconds, None while there was none.
         roll: Clock from which on the next call must ``turn_over`` first.
         since: Clock at the start of the open call, 0 while there is none.
         depth: Further open calls of the same stage in this thread (recursion).
-        open: Coroutine calls begun here and not ended: key -> start.
         turn: The fetched event that an open light call is about.
         slow: Nanoseconds from which on a call is slower than its like.
     """
 
     __slots__ = (
+        "_open",
         "before",
         "depth",
+        "known",
+        "learned",
         "marked",
-        "noted",
-        "open",
+        "marred",
         "ring",
         "roll",
         "second",
@@ -77,6 +84,7 @@ class Slot(Totals):
         "turn",
         "turned",
         "worker",
+        "wrongs",
     )
 
     def __init__(self, stage: StageRecord, worker: Worker) -> None:
@@ -85,16 +93,35 @@ class Slot(Totals):
         self.worker = worker
         self.since = 0
         self.depth = 0
-        self.open: dict[object, int] = {}
+        self._open: dict[object, int] | None = None
         self.roll = 0
         self.turn: Turn | None = None
         self.turned = 0
         self.slow = NEVER
-        self.before: tuple[int, Distribution | None] = (0, None)
         self.second = 0
-        self.marked = (0, 0)
-        self.ring: array[int] | None = None
-        self.noted = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        # Cells, number of samples and second of what is not recent any more.
+        self.before = self.known = self.learned = 0
+        # Finished calls and errors at the begin of the second.
+        self.marked = self.marred = 0
+        self.ring: bytearray | None = None
+        self.wrongs: bytearray | None = None
+
+    @property
+    def open(self) -> dict[object, int]:
+        """Coroutine calls begun here and not ended, key to start; for the writer."""
+        found = self._open
+        if found is None:
+            found = self._open = {}
+        return found
+
+    @property
+    def opened(self) -> list[int]:
+        """When the coroutine calls that are open now began."""
+        found = self._open
+        return list(found.values()) if found else []
 
     def turn_over(self, now: int) -> None:
         """Fold the buffer, and begin a new second of history where there is one.
@@ -107,13 +134,15 @@ class Slot(Totals):
             _guard.caught("slot", error)
 
     def _turn_over(self, now: int) -> None:
-        number = self.fold()
+        number = len(self._buffer)
+        if number >= _FEW:
+            self.fold()
         second = now // NANOSECONDS
         if second != self.second:
             if self.second:
-                self._note(self.second)
+                self._note(self.second, second)
             self.second = second
-            self.marked = (self.finished, self.errors)
+            self.marked, self.marred = self.finished, self.errors
             self._learn(second)
         # At the present rate the buffer is full then; a burst is noticed soon enough.
         pace = (now - self.turned) * BATCH // (number or 1)
@@ -122,53 +151,64 @@ class Slot(Totals):
             after + min(max(pace, _SOON), _LATE), (second + 1) * NANOSECONDS
         )
 
-    def _note(self, second: int) -> None:
-        """Keep what the second that is over counted, in 800 bytes a minute."""
-        ring = self.ring
+    def _note(self, second: int, following: int) -> None:
+        """Keep what the second that is over counted, in four bytes."""
+        ring, wrongs = self.ring, self.wrongs
         if ring is None:
-            ring = self.ring = array("I", bytes(array("I").itemsize * 3 * HISTORY))
-        place = self.noted % HISTORY * 3
-        finished, errors = self.marked
-        ring[place] = 0  # a reader passes over it meanwhile
-        ring[place + 1] = self.finished - finished
-        ring[place + 2] = self.errors - errors
-        ring[place] = second
-        self.noted += 1
+            ring = self.ring = _ring()
+        errors = self.errors - self.marred
+        if wrongs is None and errors:
+            wrongs = self.wrongs = _ring()
+        finished = self.finished - self.marked
+        idle = range(max(second + 1, following - HISTORY + 1), following)
+        for at, number, wrong in (
+            (second, finished, errors),
+            *((x, 0, 0) for x in idle),
+        ):
+            _COUNT.pack_into(ring, at % HISTORY * _COUNT.size, number)
+            if wrongs is not None:
+                _COUNT.pack_into(wrongs, at % HISTORY * _COUNT.size, wrong)
 
     def _learn(self, second: int) -> None:
         """Find from which duration on a call is slow, by the last minute or two."""
-        since, before = self.before
-        recent = self.minus(before)
-        if recent.count < _ENOUGH:
+        packed, number, _, top, bottom, _ = self._state
+        count = number - self.known
+        if count < _ENOUGH:
             return
-        p99 = recent.quantile(0.99) or 0.0
+        recent = unpack(subtract(packed, self.before))
+        p99 = value_at(0.99 * count, recent, top, bottom)
         self.slow = max(int(p99 * NANOSECONDS * _SLOWER), _SLOW)
-        if second - since >= _RECENT:
-            self.before = (second, self.settled())
+        if second - self.learned >= _RECENT:
+            self.before, self.known, self.learned = packed, number, second
 
     def seconds(self) -> dict[int, tuple[int, int]]:
         """The per-second history, the running second included."""
-        ring = self.ring or ()
-        history = {
-            ring[place]: (ring[place + 1], ring[place + 2])
-            for place in range(0, len(ring), 3)
-            if ring[place]
-        }
-        if self.second:
-            finished, errors = self.marked
-            history[self.second] = (self.finished - finished, self.errors - errors)
+        now, ring, wrongs = self.second, self.ring, self.wrongs
+        if not now:
+            return {}
+        history = {now: (self.finished - self.marked, self.errors - self.marred)}
+        if ring is None:
+            return history
+        for second in range(max(now - HISTORY + 1, 0), now):
+            place = second % HISTORY * _COUNT.size
+            (finished,) = _COUNT.unpack_from(ring, place)
+            (errors,) = _COUNT.unpack_from(wrongs, place) if wrongs else (0,)
+            if finished:
+                history[second] = finished, errors
         return history
 
     def zero(self) -> None:
         """Forget what was counted; what is open stays open."""
         Totals.__init__(self)
-        self.marked = (0, 0)
-        self.before = (0, None)
-        self.ring = None
+        self._forget()
 
     def clear(self) -> None:
         """Start from zero, as a forked child does."""
         self.__init__(self.stage, self.worker)  # type: ignore[misc]
+
+
+def _ring() -> bytearray:
+    return bytearray(_COUNT.size * HISTORY)
 
 
 class Worker:

@@ -21,13 +21,13 @@ class Totals(Distribution):
     """
 
     __slots__ = (
+        "_drops",
+        "_ends",
+        "_failures",
+        "_history",
         "apart",
         "attended",
         "blocked",
-        "drops",
-        "ends",
-        "failures",
-        "history",
         "idle",
         "produced",
         "retries",
@@ -41,39 +41,79 @@ class Totals(Distribution):
         self.idle = 0
         self.blocked = 0
         self.retries = 0
-        self.drops: dict[tuple[str, bool], int] = {}
-        self.failures: dict[tuple[str, str], Distribution] = {}
-        #: Outcomes of generator runs, which consume once and produce per item.
-        self.ends: dict[str, int] = {}
-        #: Second on the monotonic clock -> (finished, errors) within it.
-        self.history: dict[int, tuple[int, int]] = {}
+        # Most workers never need one. Who writes makes it, whoever reads beside it
+        # must not.
+        self._drops: dict[tuple[str, bool], int] | None = None
+        self._failures: dict[tuple[str, str], Distribution] | None = None
+        self._ends: dict[str, int] | None = None
+        self._history: dict[int, tuple[int, int]] | None = None
+
+    @property
+    def drops(self) -> dict[tuple[str, bool], int]:
+        """Dropped events by reason and whether that was intended; for the writer."""
+        found = self._drops
+        if found is None:
+            found = self._drops = {}
+        return found
+
+    @property
+    def failures(self) -> dict[tuple[str, str], Distribution]:
+        """Calls by outcome other than success and error type; for the writer."""
+        found = self._failures
+        if found is None:
+            found = self._failures = {}
+        return found
+
+    @property
+    def ends(self) -> dict[str, int]:
+        """Outcomes of generator runs, which consume once and produce per item."""
+        found = self._ends
+        if found is None:
+            found = self._ends = {}
+        return found
+
+    @property
+    def history(self) -> dict[int, tuple[int, int]]:
+        """Second on the monotonic clock -> (finished, errors) within it."""
+        found = self._history
+        if found is None:
+            found = self._history = {}
+        return found
 
     @property
     def finished(self) -> int:
         """How many calls ended, whatever their outcome."""
-        return self.count + sum(part.count for part in list(self.failures.values()))
+        parts = self._failures
+        if not parts:
+            return self.count
+        return self.count + sum(part.count for part in list(parts.values()))
 
     @property
     def errors(self) -> int:
         """How many calls ended in an error."""
+        parts = self._failures
+        if not parts:
+            return 0
         return sum(
             part.count
-            for (outcome, _), part in list(self.failures.items())
+            for (outcome, _), part in list(parts.items())
             if outcome in _names.ERRORS
         )
 
     def outcomes(self) -> dict[str, int]:
         """Finished calls by outcome; only those that occurred."""
         counts = {_names.SUCCESS: self.count} if self.count else {}
-        for (outcome, _), part in list(self.failures.items()):
+        for (outcome, _), part in list((self._failures or {}).items()):
             counts[outcome] = counts.get(outcome, 0) + part.count
         return counts
 
     @property
     def busy(self) -> int:
         """Own time of all finished calls in nanoseconds, nested stages excluded."""
-        parts = sum(part.sum for part in list(self.failures.values()))
-        return self.sum + parts - self.apart
+        parts = self._failures
+        if not parts:
+            return self.sum - self.apart
+        return self.sum + sum(part.sum for part in list(parts.values())) - self.apart
 
     def absorb(self, other: Totals, *, history: bool = True) -> None:
         """Add everything that another worker counted.
@@ -89,12 +129,15 @@ class Totals(Distribution):
         self.idle += other.idle
         self.blocked += other.blocked
         self.retries += other.retries
-        for reason, number in list(other.drops.items()):
-            self.drops[reason] = self.drops.get(reason, 0) + number
-        for outcome, number in list(other.ends.items()):
-            self.ends[outcome] = self.ends.get(outcome, 0) + number
-        for key, part in list(other.failures.items()):
-            self.failure(*key).merge(part)
+        if other._drops:
+            for reason, number in list(other._drops.items()):
+                self.drops[reason] = self.drops.get(reason, 0) + number
+        if other._ends:
+            for outcome, number in list(other._ends.items()):
+                self.ends[outcome] = self.ends.get(outcome, 0) + number
+        if other._failures:
+            for key, part in list(other._failures.items()):
+                self.failure(*key).merge(part)
         if not history:
             return
         for second, (finished, errors) in other.seconds().items():
@@ -105,11 +148,18 @@ class Totals(Distribution):
 
     def failure(self, outcome: str, error_type: str) -> Distribution:
         """The distribution of one outcome other than success."""
-        part = self.failures.get((outcome, error_type))
+        failures = self.failures
+        part = failures.get((outcome, error_type))
         if part is None:
-            part = self.failures[outcome, error_type] = Distribution()
+            part = failures[outcome, error_type] = Distribution()
         return part
+
+    def settle(self) -> None:
+        """Sort all samples into cells, for those who look at them several times."""
+        self.fold()
+        for part in (self._failures or {}).values():
+            part.fold()
 
     def seconds(self) -> dict[int, tuple[int, int]]:
         """The per-second history, the running second included."""
-        return dict(self.history)
+        return dict(self._history or {})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from stagelight import _names, _sinks
 from stagelight._cells import NANOSECONDS
 from stagelight._distribution import Distribution
+from stagelight._metrics._slices import Slices
 from stagelight._metrics._whole import WHOLE
 from stagelight._registry import REGISTRY
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from stagelight._buffers import QueueRecord
     from stagelight._names import Metric
     from stagelight._records import StageReading, StageRecord
-    from stagelight._slots import Worker
 
 Attributes = dict[str, str | bool]
 Number = int | float
@@ -46,9 +46,10 @@ class Look:
 
     def __init__(self, reader: object) -> None:
         self.reader = reader
-        observed: dict[Worker, int] = {}
+        self.slices = Slices()
         self.stages: list[tuple[StageRecord, StageReading]] = [
-            (stage, stage.read(observed, history=False)) for stage in REGISTRY.stages()
+            (stage, stage.read(history=False))
+            for stage in self.slices.over(REGISTRY.stages())
         ]
         self.queues: list[QueueRecord] = REGISTRY.queues()
         #: Read once, so that no watermark is below the size beside it.
@@ -61,10 +62,13 @@ class Look:
         Args:
             metric: A row of the metric table.
         """
-        yield from _NUMBERS[metric.name](self)
+        yield from self.slices.over(_NUMBERS[metric.name](self))
 
     def points(self) -> Iterator[Point]:
         """Every histogram point."""
+        yield from self.slices.over(self._points())
+
+    def _points(self) -> Iterator[Point]:
         for stage, reading in self.stages:
             totals = reading.totals
             parts = [((_names.SUCCESS, ""), totals), *totals.failures.items()]
