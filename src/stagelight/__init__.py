@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _cpu, _guard, _logs, _metrics, _sinks
+from stagelight._detail import detail
 from stagelight._errors import ConfigurationError, StagelightError
 from stagelight._pipeline import Pipeline, journey
 from stagelight._pool import ON_CHILD
@@ -29,6 +30,7 @@ __all__ = [
     "__version__",
     "asgi_app",
     "configure",
+    "detail",
     "drop",
     "force_flush",
     "journey",

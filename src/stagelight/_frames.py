@@ -13,6 +13,7 @@ from opentelemetry import context as otel_context
 
 from stagelight import _guard, _names, _outcomes, _sinks
 from stagelight._announce import announce_drop, announce_failure
+from stagelight._late import begin_late
 from stagelight._quiet import POSSIBLE, Quiet
 from stagelight._slots import NO_SLOT, Slot, Worker
 from stagelight._spans import Traced, begin_span, close
@@ -210,7 +211,13 @@ def fail(  # noqa: PLR0913, PLR0917 - one call from the wrapper, no object built
         nested = frame is not None and frame.nested
         if frame is not None and turn is not None and frame.fresh:
             end_call(turn, slot, end, outcome)
-        if outcome in _names.ERRORS and _sinks.EVENTS:
+        traced = frame.traced if frame is not None else None
+        wanted = outcome in _names.ERRORS
+        context = otel_context.get_current()
+        if TRACER.late and wanted and traced is None and worker.logged != id(error):
+            traced = begin_late(slot, turn, start)
+            context = traced.context
+        if wanted and _sinks.EVENTS:
             announce_failure(
                 slot,
                 worker,
@@ -221,10 +228,9 @@ def fail(  # noqa: PLR0913, PLR0917 - one call from the wrapper, no object built
                 took,
                 turn,
                 retries,
-                otel_context.get_current(),
+                context,
             )
         worker.logged = id(error) if nested else 0
-        traced = frame.traced if frame is not None else None
         close(slot, part, traced, took, pause, outcome, error_type, event, error)
         if _sinks.TAPS:
             _sinks.tapped(stage, event, None, error)

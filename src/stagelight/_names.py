@@ -7,8 +7,18 @@ in the singular, one metric for success and failure, ``error.type`` only on fail
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from stagelight._own_names import (
+    COUNTER,
+    GAUGE,
+    HISTOGRAM,
+    TELEMETRY_DETAIL,
+    TELEMETRY_SHARE,
+    TELEMETRY_TIME,
+    UP_DOWN,
+    Metric,
+)
 
 SCOPE: Final = "stagelight"
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
@@ -94,31 +104,6 @@ DURATION_BUCKETS: Final = (
 )
 # fmt: on
 PIPELINE_BUCKETS: Final = (*DURATION_BUCKETS, 30.0, 60.0, 300.0)
-
-COUNTER: Final = "counter"
-UP_DOWN: Final = "updowncounter"
-GAUGE: Final = "gauge"
-HISTOGRAM: Final = "histogram"
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One row of the metric table.
-
-    Attributes:
-        name: Full metric name.
-        kind: ``counter``, ``updowncounter``, ``gauge`` or ``histogram``.
-        unit: UCUM unit.
-        attributes: Keys of its data points, in order.
-        description: One sentence without a full stop.
-    """
-
-    name: str
-    kind: str
-    unit: str
-    attributes: tuple[str, ...]
-    description: str
-
 
 _S = (PIPELINE, STAGE)
 _Q = (PIPELINE, QUEUE)
@@ -292,6 +277,7 @@ METRICS: Final = (
     QUEUE_CAPACITY, WAIT_DURATION, OLDEST_AGE, HIGH_WATERMARK, ENQUEUED, PUT_BLOCKED,
     WORKER_TIME, WORKER_COUNT, WORKER_LIMIT, BLOCKED_MAX, PIPELINE_DURATION,
     FLOW_LINK, STAGE_STATUS, MEMORY, TELEMETRY_DROPPED, TELEMETRY_ERRORS,
+    TELEMETRY_TIME, TELEMETRY_SHARE, TELEMETRY_DETAIL,
 )
 # fmt: on
 

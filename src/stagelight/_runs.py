@@ -15,6 +15,7 @@ from stagelight import _guard, _names, _outcomes, _sinks
 from stagelight._announce import announce_drop, announce_failure
 from stagelight._frames import end_call
 from stagelight._journey import TASK_TURN
+from stagelight._late import begin_late
 from stagelight._spans import Traced, begin_span, close
 from stagelight._tracer import TRACER
 from stagelight._turns import take
@@ -222,7 +223,11 @@ class Run:
     def failed(self, error: BaseException, took: int, traced: Traced | None) -> str:
         """Record a call or item that raised; returns its outcome."""
         outcome, error_type = _outcomes.classify(self.stage, error)
-        if outcome in _names.ERRORS and _sinks.EVENTS:
+        wanted = outcome in _names.ERRORS
+        told = self.worker.logged == id(error)
+        if TRACER.late and wanted and not (told or traced or self.traced):
+            traced = begin_late(self.slot, self.turn, clock() - took)
+        if wanted and _sinks.EVENTS:
             announce_failure(
                 self.slot,
                 self.worker,
