@@ -5,7 +5,15 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any, Final
 
-from stagelight import _cpu, _guard, _logs, _metrics, _sinks
+from stagelight import (
+    _budget,
+    _cpu,
+    _guard,
+    _logs,
+    _metrics,
+    _sampling,
+    _sinks,
+)
 from stagelight._detail import detail
 from stagelight._errors import ConfigurationError, StagelightError
 from stagelight._pipeline import Pipeline, journey
@@ -92,6 +100,8 @@ def _serve_if_asked() -> None:
 
 
 _cpu.register()
+_sampling.register()
+_budget.register()
 _metrics.register()
 _logs.register()
 ON_CHILD.append(_configure_child)

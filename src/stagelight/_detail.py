@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from time import time_ns
-from typing import TYPE_CHECKING, Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal
 
 from stagelight import _own_names, _sinks
 from stagelight._errors import ConfigurationError
@@ -152,7 +152,7 @@ def as_level(level: object, place: str) -> Level:
     if level not in _own_names.LEVELS:
         known = ", ".join(_own_names.LEVELS)
         raise ConfigurationError(f"{place}: {level!r} is no level; there are {known}")
-    return cast("Level", level)
+    return level
 
 
 if hasattr(os, "register_at_fork"):

@@ -9,16 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from stagelight._own_names import (
-    COUNTER,
-    GAUGE,
-    HISTOGRAM,
-    TELEMETRY_DETAIL,
-    TELEMETRY_SHARE,
-    TELEMETRY_TIME,
-    UP_DOWN,
-    Metric,
-)
+from stagelight import _own_names
 
 SCOPE: Final = "stagelight"
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
@@ -104,6 +95,14 @@ DURATION_BUCKETS: Final = (
 )
 # fmt: on
 PIPELINE_BUCKETS: Final = (*DURATION_BUCKETS, 30.0, 60.0, 300.0)
+#: Events; powers of two are bounds that the slots can tell exactly.
+BATCH_BUCKETS: Final = tuple(float(1 << power) for power in range(13))
+
+Metric = _own_names.Metric
+COUNTER: Final = _own_names.COUNTER
+UP_DOWN: Final = _own_names.UP_DOWN
+GAUGE: Final = _own_names.GAUGE
+HISTOGRAM: Final = _own_names.HISTOGRAM
 
 _S = (PIPELINE, STAGE)
 _Q = (PIPELINE, QUEUE)
@@ -149,6 +148,20 @@ DROPPED_EVENTS: Final = Metric(
     "{event}",
     (*_S, DROP_REASON, DROP_INTENTIONAL),
     "Events that a stage discarded",
+)
+WORKER_CPU: Final = Metric(
+    "stagelight.worker.cpu.time",
+    COUNTER,
+    "s",
+    _S,
+    "Processor time of the stage's calls, nested stages excluded; at detail detailed",
+)
+BATCHES: Final = Metric(
+    "stagelight.batch.size",
+    HISTOGRAM,
+    "{event}",
+    _S,
+    "Events in one call that took a list or set of them; at detail detailed",
 )
 RETRIES: Final = Metric(
     "stagelight.stage.retries",
@@ -277,7 +290,7 @@ METRICS: Final = (
     QUEUE_CAPACITY, WAIT_DURATION, OLDEST_AGE, HIGH_WATERMARK, ENQUEUED, PUT_BLOCKED,
     WORKER_TIME, WORKER_COUNT, WORKER_LIMIT, BLOCKED_MAX, PIPELINE_DURATION,
     FLOW_LINK, STAGE_STATUS, MEMORY, TELEMETRY_DROPPED, TELEMETRY_ERRORS,
-    TELEMETRY_TIME, TELEMETRY_SHARE, TELEMETRY_DETAIL,
+    WORKER_CPU, BATCHES, *_own_names.METRICS,
 )
 # fmt: on
 

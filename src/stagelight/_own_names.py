@@ -69,3 +69,5 @@ TELEMETRY_DETAIL: Final = Metric(
     (LEVEL,),
     "How much is recorded: 1 for the level in force, 0 for every other",
 )
+
+METRICS: Final = (TELEMETRY_TIME, TELEMETRY_SHARE, TELEMETRY_DETAIL)

@@ -18,17 +18,22 @@ from stagelight._distribution import BATCH, NEVER, Distribution
 from stagelight._totals import HISTORY, Totals
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stagelight._deferred import Deferred
     from stagelight._frames import Frame
     from stagelight._journey import Journey, Turn
     from stagelight._quiet import Quiet
     from stagelight._records import StageRecord
     from stagelight._runs import Run
+    from stagelight._toll import Toll
 
 #: Nanoseconds between two looks of a slot at its buffer: at the rate of the last
 #: period that would be one batch.
 _SOON: Final = 20_000
-_LATE: Final = 5_000_000
+_LATE: Final = 10_000_000
+#: Samples that are worth folding within a second.
+_WORTH: Final = 64
 
 #: A call is slow that takes so many times the p99 of the calls of the last so many
 #: seconds, if there are so many, and at least so many nanoseconds.
@@ -43,6 +48,9 @@ PENDING: Final = 2
 FALLBACK: Final = 4
 TAP: Final = 8
 DETAILED: Final = 16
+
+#: Told when a slot has turned over, with the clock before it did.
+ON_TURN: Final[list[Callable[[Slot, int], None]]] = []
 
 #: What a thread did lightly: what came before, slot, identity of the result, span if
 #: somebody looked at it, clock at the start and end.
@@ -102,7 +110,12 @@ class Slot(Totals):
         Called before the call at hand counts.
         """
         try:
-            self._turn_over(now)
+            due = (self.second + 1) * NANOSECONDS
+            if now < due and len(self._state[4]) < _WORTH:
+                # A slow stage: all that folding takes would be for a few samples.
+                self.roll = min(now + _LATE, due)
+            else:
+                self._turn_over(now)
         except Exception as error:  # noqa: BLE001 - never into the pipeline
             _guard.caught("slot", error)
 
@@ -121,6 +134,8 @@ class Slot(Totals):
         self.roll = min(
             after + min(max(pace, _SOON), _LATE), (second + 1) * NANOSECONDS
         )
+        for tell in ON_TURN:
+            tell(self, now)
 
     def _note(self, second: int) -> None:
         """Keep what the second that is over counted, in 800 bytes a minute."""
@@ -191,7 +206,9 @@ class Worker:
         blocking: Clock since when it waits in ``put``, else 0.
         logged: Identity of the exception that was reported already.
         attempts: Retries noted in an open call on the short path.
+        cpu: Processor time of the thread when it was last charged to a call, or 0.
         quiet: Context of the light calls, None until there may be one.
+        toll: What recording costs the thread.
         trail: What the thread did lightly and nobody needed a turn of.
         journey: Journey of the trail and the light call, where one was needed.
     """
@@ -201,6 +218,7 @@ class Worker:
         "attempts",
         "away",
         "blocking",
+        "cpu",
         "dropped",
         "frame",
         "idle",
@@ -216,6 +234,7 @@ class Worker:
         "slots",
         "special",
         "thread",
+        "toll",
         "trail",
         "turn",
         "waiting",
@@ -225,6 +244,7 @@ class Worker:
         self.pid = os.getpid()
         self.thread = threading.get_ident()
         self.slots: list[Slot] = []
+        self.toll: Toll | None = None
         self.reset(alert)
 
     def reset(self, alert: int) -> None:
@@ -245,6 +265,7 @@ class Worker:
         self.blocking = 0
         self.logged = 0
         self.attempts = 0
+        self.cpu = 0
         self.quiet: Quiet | None = None
         self.trail: Trail | None = None
         self.journey: Journey | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from stagelight import _names
+from stagelight._detailed import Extra
 from stagelight._distribution import Distribution
 
 #: Seconds of per-second history kept for the rates in ``stats()``.
@@ -26,6 +27,7 @@ class Totals(Distribution):
         "blocked",
         "drops",
         "ends",
+        "extra",
         "failures",
         "history",
         "idle",
@@ -41,6 +43,8 @@ class Totals(Distribution):
         self.idle = 0
         self.blocked = 0
         self.retries = 0
+        #: What the level detailed measured, None before it did.
+        self.extra: Extra | None = None
         self.drops: dict[tuple[str, bool], int] = {}
         self.failures: dict[tuple[str, str], Distribution] = {}
         #: Outcomes of generator runs, which consume once and produce per item.
@@ -95,6 +99,10 @@ class Totals(Distribution):
             self.ends[outcome] = self.ends.get(outcome, 0) + number
         for key, part in list(other.failures.items()):
             self.failure(*key).merge(part)
+        if other.extra is not None:
+            if self.extra is None:
+                self.extra = Extra()
+            self.extra.absorb(other.extra)
         if not history:
             return
         for second, (finished, errors) in other.seconds().items():

@@ -68,12 +68,14 @@ class Tracer:
     Attributes:
         due: Clock before which no journey can be sampled, as far as is known.
         late: Whether only what fails has a span, made when it does.
+        followed: Whether a stage was called in a sampled span of the program's own.
         running: None where no asyncio loop runs in this thread; else ask ``in_loop``.
     """
 
     def __init__(self) -> None:
         self.on = False
         self.late = False
+        self.followed = False
         self.due = 0
         # A call of C: this is asked for each event.
         self.running: Callable[[], object] = partial(sys.modules.get, _EVENTS)

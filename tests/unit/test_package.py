@@ -45,6 +45,7 @@ LAYERS = [
             "_sinks",
             "_cells",
             "_distribution",
+            "_detailed",
             "_totals",
             "_shapes",
             "_slots",
@@ -56,6 +57,8 @@ LAYERS = [
             "_cpu",
             "_tracer",
             "_detail",
+            "_toll",
+            "_budget",
             "_journey",
             "_outcomes",
             "_quiet",
@@ -73,6 +76,7 @@ LAYERS = [
             "_items",
             "_bodies",
             "_call",
+            "_sampling",
         )
     ],
     # L2 observe, and read

@@ -6,6 +6,7 @@ from typing import Final
 
 from stagelight import _names
 from stagelight._grafana import _queries as q
+from stagelight._grafana._own import detailed, own
 from stagelight._grafana._panels import Panel, gauges, heatmap, lines, stat
 
 _AT_STAGE: Final = f"{q.PIPELINE}, {q.STAGE}"
@@ -23,6 +24,8 @@ def rows() -> list[tuple[str, list[Panel]]]:
         ("Workers", _workers()),
         ("Retries and drops", _retries()),
         ("Process", _process()),
+        ("At detail detailed", detailed()),
+        ("stagelight itself", own()),
     ]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from stagelight import _guard, _names, _sinks
 from stagelight._cells import NANOSECONDS
 from stagelight._distribution import Distribution
+from stagelight._metrics._own import OWN
 from stagelight._registry import REGISTRY
 from stagelight._snapshot import memory
 
@@ -77,6 +78,7 @@ class Look:
                 yield Point(
                     _names.PROCESS_DURATION, attributes, _names.DURATION_BUCKETS, part
                 )
+        yield from self._batches()
         for queue in self.queues:
             if queue.wait.count:
                 with queue.lock:
@@ -105,6 +107,14 @@ class Look:
                         _names.PIPELINE_BUCKETS,
                         part,
                     )
+
+    def _batches(self) -> Iterator[Point]:
+        for stage, reading in self.stages:
+            extra = reading.totals.extra
+            if extra is not None and extra.sizes.count:
+                yield Point(
+                    _names.BATCHES, stage_key(stage), _names.BATCH_BUCKETS, extra.sizes
+                )
 
 
 def stage_key(stage: StageRecord) -> Attributes:
@@ -297,4 +307,5 @@ _NUMBERS: Final[dict[str, Callable[[Look], Any]]] = {
     _names.MEMORY.name: _memory,
     _names.TELEMETRY_DROPPED.name: _telemetry_dropped,
     _names.TELEMETRY_ERRORS.name: _telemetry_errors,
+    **OWN,
 }
