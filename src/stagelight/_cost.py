@@ -39,7 +39,7 @@ def telemetry_cost() -> TelemetryCost:
         recording=cost / NANOSECONDS,
         background=background / NANOSECONDS,
         share=(cost + background) / uptime,
-        busy_share=cost / (whole.busy + cost) if whole.calls else 0.0,
+        busy_share=cost / max(whole.busy + cost, 1),
         worst_share=BUDGET.share,
         budget=DETAIL.budget,
         detail=DETAIL.level,

@@ -114,7 +114,7 @@ def test_failed_calls_are_measured_too(pipeline, cpu):
 
     stagelight.detail("detailed")
     for _ in range(2):
-        with pytest.raises(ValueError, match="^$"):
+        with pytest.raises(ValueError, match=r"^$"):
             fail(1)
         cpu(4)
     assert measured(pipeline) == {"fail": (1.0, 2)}

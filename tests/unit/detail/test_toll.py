@@ -93,7 +93,7 @@ def test_queues_and_failures_are_reckoned(pipeline, toll):
 
     send(1)
     before = toll.apart
-    with pytest.raises(ValueError, match="^$"):
+    with pytest.raises(ValueError, match=r"^$"):
         fail(jobs.get())
     assert toll.apart > before
     assert toll.rest(this_worker()).cost > 600
