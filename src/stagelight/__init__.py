@@ -5,7 +5,16 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any, Final
 
-from stagelight import _cpu, _guard, _logs, _metrics, _sinks
+from stagelight import (
+    _budget,
+    _cpu,
+    _guard,
+    _logs,
+    _metrics,
+    _sampling,
+    _sinks,
+)
+from stagelight._detail import detail
 from stagelight._errors import ConfigurationError, StagelightError
 from stagelight._pipeline import Pipeline, journey
 from stagelight._pool import ON_CHILD
@@ -29,6 +38,7 @@ __all__ = [
     "__version__",
     "asgi_app",
     "configure",
+    "detail",
     "drop",
     "force_flush",
     "journey",
@@ -96,6 +106,8 @@ def _start_alerts(setting: object) -> None:
 
 
 _cpu.register()
+_sampling.register()
+_budget.register()
 _metrics.register()
 _logs.register()
 ON_CHILD.append(_configure_child)

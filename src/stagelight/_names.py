@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from stagelight import _own_names
 from stagelight._metric import COUNTER as COUNTER
 from stagelight._metric import GAUGE as GAUGE
 from stagelight._metric import HISTOGRAM as HISTOGRAM
@@ -109,6 +110,8 @@ DURATION_BUCKETS: Final = (
 )
 # fmt: on
 PIPELINE_BUCKETS: Final = (*DURATION_BUCKETS, 30.0, 60.0, 300.0)
+#: Events; powers of two are bounds that the slots can tell exactly.
+BATCH_BUCKETS: Final = tuple(float(1 << power) for power in range(13))
 
 _S = (PIPELINE, STAGE)
 _Q = (PIPELINE, QUEUE)
@@ -154,6 +157,20 @@ DROPPED_EVENTS: Final = Metric(
     "{event}",
     (*_S, DROP_REASON, DROP_INTENTIONAL),
     "Events that a stage discarded",
+)
+WORKER_CPU: Final = Metric(
+    "stagelight.worker.cpu.time",
+    COUNTER,
+    "s",
+    _S,
+    "Processor time of the stage's calls, nested stages excluded; at detail detailed",
+)
+BATCHES: Final = Metric(
+    "stagelight.batch.size",
+    HISTOGRAM,
+    "{event}",
+    _S,
+    "Events in one call that took a list or set of them; at detail detailed",
 )
 RETRIES: Final = Metric(
     "stagelight.stage.retries",
@@ -275,6 +292,7 @@ METRICS: Final = (
     ENQUEUED, PUT_BLOCKED, WORKER_TIME, WORKER_COUNT, WORKER_LIMIT, BLOCKED_MAX,
     PIPELINE_DURATION, FLOW_LINK, STAGE_STATUS, MEMORY, MEMORY_LIMIT, UPTIME, GC_PAUSE,
     ALERT_STATUS, TELEMETRY_DROPPED, TELEMETRY_ERRORS,
+    WORKER_CPU, BATCHES, *_own_names.METRICS,
 )
 # fmt: on
 

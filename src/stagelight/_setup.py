@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from opentelemetry import _logs as otel_logs
 from opentelemetry import metrics, trace
 
-from stagelight import _failures, _guard, _lifecycle, _logs, _metrics, _sinks
+from stagelight import (
+    _detail,
+    _failures,
+    _guard,
+    _lifecycle,
+    _logs,
+    _metrics,
+    _sinks,
+)
 from stagelight._capture import as_capture
 from stagelight._environment import check_environment
 from stagelight._errors import ConfigurationError
@@ -91,6 +99,7 @@ def configure(  # noqa: PLR0913 - keyword only, all optional
         dict(resource_attributes or {}),
         given=(tracer_provider, meter_provider, logger_provider),
     )
+    _detail.set_up(settings.detail, settings.cost_budget)
     path = event_id or settings.event_id
     EVENT_KEY[:] = path.split(".") if path else []
     if settings.json_logs if json_logs is None else json_logs:

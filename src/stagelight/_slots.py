@@ -18,12 +18,15 @@ from stagelight._distribution import BATCH, NEVER, value_at
 from stagelight._totals import HISTORY, Totals
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stagelight._deferred import Deferred
     from stagelight._frames import Frame
     from stagelight._journey import Journey, Turn
     from stagelight._quiet import Quiet
     from stagelight._records import StageRecord
     from stagelight._runs import Run
+    from stagelight._toll import Toll
 
 #: Nanoseconds between two looks of a slot at its buffer: at the rate of the last
 #: period that would be one batch.
@@ -41,6 +44,7 @@ _SLOW: Final = 1_000_000
 
 #: A second's count. Rings are bytes: the garbage collector does not look at them.
 _COUNT: Final = Struct("I")
+_RING: Final = bytes(_COUNT.size * HISTORY)
 
 #: Bits of ``Worker.alert``: why the next call must take the full path.
 TRACING: Final = 1
@@ -48,6 +52,10 @@ PENDING: Final = 2
 FALLBACK: Final = 4
 TAP: Final = 8
 RETIRED: Final = 16
+DETAILED: Final = 32
+
+#: Told when a slot has turned over, with the clock before it did.
+ON_TURN: Final[list[Callable[[Slot, int], None]]] = []
 
 #: What a thread did lightly: what came before, slot, identity of the result, span if
 #: somebody looked at it, clock at the start and end.
@@ -129,7 +137,12 @@ class Slot(Totals):
         Called before the call at hand counts.
         """
         try:
-            self._turn_over(now)
+            due = (self.second + 1) * NANOSECONDS
+            if now < due and len(self._buffer) < _FEW:
+                # A slow stage: all that folding takes would be for a few samples.
+                self.roll = min(now + _LATE, due)
+            else:
+                self._turn_over(now)
         except Exception as error:  # noqa: BLE001 - never into the pipeline
             _guard.caught("slot", error)
 
@@ -150,15 +163,17 @@ class Slot(Totals):
         self.roll = min(
             after + min(max(pace, _SOON), _LATE), (second + 1) * NANOSECONDS
         )
+        for tell in ON_TURN:
+            tell(self, now)
 
     def _note(self, second: int, following: int) -> None:
         """Keep what the second that is over counted, in four bytes."""
         ring, wrongs = self.ring, self.wrongs
         if ring is None:
-            ring = self.ring = _ring()
+            ring = self.ring = bytearray(_RING)
         errors = self.errors - self.marred
         if wrongs is None and errors:
-            wrongs = self.wrongs = _ring()
+            wrongs = self.wrongs = bytearray(_RING)
         finished = self.finished - self.marked
         idle = range(max(second + 1, following - HISTORY + 1), following)
         for at, number, wrong in (
@@ -207,10 +222,6 @@ class Slot(Totals):
         self.__init__(self.stage, self.worker)  # type: ignore[misc]
 
 
-def _ring() -> bytearray:
-    return bytearray(_COUNT.size * HISTORY)
-
-
 class Worker:
     """One thread as the record path sees it: what it runs, waits for and carries.
 
@@ -231,7 +242,9 @@ class Worker:
         blocking: Clock since when it waits in ``put``, else 0.
         logged: Identity of the exception that was reported already.
         attempts: Retries noted in an open call on the short path.
+        cpu: Processor time of the thread when it was last charged to a call, or 0.
         quiet: Context of the light calls, None until there may be one.
+        toll: What recording costs the thread.
         trail: What the thread did lightly and nobody needed a turn of.
         journey: Journey of the trail and the light call, where one was needed.
     """
@@ -241,6 +254,7 @@ class Worker:
         "attempts",
         "away",
         "blocking",
+        "cpu",
         "dropped",
         "frame",
         "idle",
@@ -256,6 +270,7 @@ class Worker:
         "slots",
         "special",
         "thread",
+        "toll",
         "trail",
         "turn",
         "waiting",
@@ -265,6 +280,7 @@ class Worker:
         self.pid = os.getpid()
         self.thread = threading.get_ident()
         self.slots: list[Slot] = []
+        self.toll: Toll | None = None
         self.reset(alert)
 
     def reset(self, alert: int) -> None:
@@ -285,6 +301,7 @@ class Worker:
         self.blocking = 0
         self.logged = 0
         self.attempts = 0
+        self.cpu = 0
         self.quiet: Quiet | None = None
         self.trail: Trail | None = None
         self.journey: Journey | None = None

@@ -202,6 +202,7 @@ def _stage(
     record: StageRecord, reading: StageReading, whole: Distribution
 ) -> StageStats:
     totals = reading.totals
+    extra = totals.extra
     outcomes = totals.outcomes()
     errors: dict[str, int] = {}
     for (outcome, error_type), part in totals.failures.items():
@@ -234,6 +235,9 @@ def _stage(
         outputs=sorted(record.outputs),
         inner=sorted(record.inner),
         utilization=(reading.seconds[_names.BUSY] / attended if attended else None),
+        cpu_seconds=None if extra is None else extra.cpu / NANOSECONDS,
+        cpu_calls=0 if extra is None else extra.calls,
+        batch_size=extra.sizes.quantiles() if extra and extra.sizes.count else None,
     )
 
 

@@ -207,6 +207,8 @@ def _parent(
     """Where an event's span belongs, and the journey to link if that is elsewhere."""
     current = _span_of(ambient)
     opened = current.is_valid and current.span_id != turn.ambient
+    if opened and current.trace_flags.sampled:
+        TRACER.followed = True
     journey = turn.journey
     if journey.context is None:
         if opened:

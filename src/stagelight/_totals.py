@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from stagelight import _names
+from stagelight._detailed import Extra
 from stagelight._distribution import Distribution
 
 #: Seconds of per-second history kept for the rates in ``stats()``.
@@ -28,6 +29,7 @@ class Totals(Distribution):
         "apart",
         "attended",
         "blocked",
+        "extra",
         "idle",
         "produced",
         "retries",
@@ -41,6 +43,8 @@ class Totals(Distribution):
         self.idle = 0
         self.blocked = 0
         self.retries = 0
+        #: What the level detailed measured, None before it did.
+        self.extra: Extra | None = None
         # Most workers never need one. Who writes makes it, whoever reads beside it
         # must not.
         self._drops: dict[tuple[str, bool], int] | None = None
@@ -129,6 +133,16 @@ class Totals(Distribution):
         self.idle += other.idle
         self.blocked += other.blocked
         self.retries += other.retries
+        self._absorb_rare(other)
+        if not history:
+            return
+        for second, (finished, errors) in other.seconds().items():
+            before = self.history.get(second, (0, 0))
+            self.history[second] = (before[0] + finished, before[1] + errors)
+        while len(self.history) > HISTORY:
+            del self.history[min(self.history)]
+
+    def _absorb_rare(self, other: Totals) -> None:
         if other._drops:
             for reason, number in list(other._drops.items()):
                 self.drops[reason] = self.drops.get(reason, 0) + number
@@ -138,13 +152,10 @@ class Totals(Distribution):
         if other._failures:
             for key, part in list(other._failures.items()):
                 self.failure(*key).merge(part)
-        if not history:
-            return
-        for second, (finished, errors) in other.seconds().items():
-            before = self.history.get(second, (0, 0))
-            self.history[second] = (before[0] + finished, before[1] + errors)
-        while len(self.history) > HISTORY:
-            del self.history[min(self.history)]
+        if other.extra is not None:
+            if self.extra is None:
+                self.extra = Extra()
+            self.extra.absorb(other.extra)
 
     def failure(self, outcome: str, error_type: str) -> Distribution:
         """The distribution of one outcome other than success."""

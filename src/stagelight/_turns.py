@@ -94,7 +94,7 @@ def origin(worker: Worker, item: object, to: str, now: int) -> Journey | int:
     ):
         return carry(worker, item, to)
     trail = worker.trail
-    if trail is None:
+    if trail is None or not TRACER.on:
         return now
     journey = worker.journey
     if journey is None:

@@ -31,6 +31,8 @@ tap = true
 trace_url = "http://jaeger/trace/{trace_id}"
 redact = ['patient-\\d+']
 alerts = true
+detail = "basic"
+cost_budget = 0.05
 """
 SETTINGS = Settings(
     pipeline="orders",
@@ -50,6 +52,8 @@ SETTINGS = Settings(
     trace_url="http://jaeger/trace/{trace_id}",
     redact=(r"patient-\d+",),
     alerts=True,
+    detail="basic",
+    cost_budget=0.05,
 )
 
 
@@ -104,6 +108,8 @@ def test_every_variable(tmp_path):
         "STAGELIGHT_TRACE_URL": "http://jaeger/trace/{trace_id}",
         "STAGELIGHT_REDACT": r"patient-\d+",
         "STAGELIGHT_ALERTS": "1",
+        "STAGELIGHT_DETAIL": "basic",
+        "STAGELIGHT_COST_BUDGET": "0.05",
         "OTEL_SERVICE_NAME": "not ours",
     }
     assert load(tmp_path, environment) == SETTINGS
@@ -174,7 +180,8 @@ def test_an_unknown_key(file, tmp_path):
         f"{place}: unknown key 'piplines'; did you mean pipeline? known are pipeline, "
         "stages, queues, journeys_per_second, rescues_per_second, json_logs, event_id, "
         "capture, listen, watchdog, grpc, token, ingress, tap, trace_url, redact, "
-        "alerts"
+        "alerts, "
+        "detail, cost_budget"
     )
     place = file("zebra = 1")
     assert refused(tmp_path).startswith(f"{place}: unknown key 'zebra'; known are pip")

@@ -6,6 +6,7 @@ from typing import Final
 
 from stagelight import _names
 from stagelight._grafana import _queries as q
+from stagelight._grafana._own import detailed, own
 from stagelight._grafana._panels import Panel, gauges, heatmap, lines, stat
 from stagelight._grafana._process_row import process
 
@@ -24,6 +25,8 @@ def rows() -> list[tuple[str, list[Panel]]]:
         ("Workers", _workers()),
         ("Retries and drops", _retries()),
         ("Process", process()),
+        ("At detail detailed", detailed()),
+        ("stagelight itself", own()),
     ]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from stagelight import _names, _sinks
 from stagelight._cells import NANOSECONDS
 from stagelight._distribution import Distribution
+from stagelight._metrics._own import OWN
 from stagelight._metrics._slices import Slices
 from stagelight._metrics._whole import WHOLE
 from stagelight._registry import REGISTRY
@@ -81,6 +82,7 @@ class Look:
                 yield Point(
                     _names.PROCESS_DURATION, attributes, _names.DURATION_BUCKETS, part
                 )
+        yield from self._batches()
         for queue in self.queues:
             if queue.wait.count:
                 with queue.lock:
@@ -109,6 +111,14 @@ class Look:
                         _names.PIPELINE_BUCKETS,
                         part,
                     )
+
+    def _batches(self) -> Iterator[Point]:
+        for stage, reading in self.stages:
+            extra = reading.totals.extra
+            if extra is not None and extra.sizes.count:
+                yield Point(
+                    _names.BATCHES, stage_key(stage), _names.BATCH_BUCKETS, extra.sizes
+                )
 
 
 def stage_key(stage: StageRecord) -> Attributes:
@@ -301,4 +311,5 @@ _NUMBERS: Final[dict[str, Callable[[Look], Any]]] = {
     _names.FLOW_LINK.name: _flow_link,
     _names.STAGE_STATUS.name: _stage_status,
     **WHOLE,
+    **OWN,
 }

@@ -76,6 +76,7 @@ def render(  # noqa: PLR0913 - all that is to be told
         console.print(_alerts(told, state))
     if children:
         console.print(f"children    {_apart(children, exporting=exporting)}")
+    console.print(f"cost        {_cost(state)}")
     console.print(f"telemetry   {_where(state, exporting=exporting)}")
     return out.getvalue()
 
@@ -245,6 +246,19 @@ def _apart(children: int, *, exporting: bool) -> str:
         else "set OTEL_EXPORTER_OTLP_ENDPOINT to export it from there"
     )
     return f"{children:,} {were} started; what ran there is not in this table, {where}"
+
+
+def _cost(state: Snapshot) -> str:
+    """What observing cost, and how much was recorded for that."""
+    cost = state.process.telemetry_cost
+    if cost is None or not cost.calls:
+        return "nothing was recorded"
+    wanted = "" if cost.detail == cost.chosen else f" (of {cost.chosen}, by its budget)"
+    return (
+        f"{_seconds(cost.per_call)} a call, {cost.busy_share:.1%} of busy time; "
+        f"{_seconds(cost.background)} in threads of its own; "
+        f"detail {cost.detail}{wanted}"
+    )
 
 
 def _where(state: Snapshot, *, exporting: bool) -> str:

@@ -179,7 +179,12 @@ def _head(document: dict[str, Any]) -> Text:
         facts.insert(0, f"{len(document['instances'])} processes")
     else:
         facts.insert(0, f"{document['host']} pid {process['pid']}")
+    cost = process["telemetry_cost"]
+    if cost:
+        facts.append(f"own cost {cost['worst_share']:.1%}")
     text.append("  " + "  ".join(facts), "bright_black")
+    if cost and cost["detail"] != "normal":
+        text.append(f"  detail {cost['detail']}", "yellow")
     return text
 
 

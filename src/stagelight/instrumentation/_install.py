@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 from typing import TYPE_CHECKING, Final
 
+from stagelight import _detail
 from stagelight._outcomes import EVENT_KEY
 from stagelight.instrumentation import (
     _classes,
@@ -36,6 +37,7 @@ def install(settings: Settings, *, complaining: bool = True) -> None:
         return
     _INSTALLED.append(True)
     LEDGER.clear(settings)
+    _detail.set_up(settings.detail, settings.cost_budget)
     if settings.event_id:
         EVENT_KEY[:] = settings.event_id.split(".")
     _queues.install()

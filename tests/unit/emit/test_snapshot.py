@@ -92,6 +92,9 @@ def test_a_stage(pipeline, work, clock):
         "inputs": [],
         "outputs": [],
         "inner": [],
+        "cpu_seconds": None,  # at detail normal
+        "cpu_calls": 0,
+        "batch_size": None,
         "utilization": 0.6,  # of the whole time since it was called first
     }
 
