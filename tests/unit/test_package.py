@@ -72,6 +72,7 @@ LAYERS = [
             "_trail",
             "_turns",
             "_explicit",
+            "_heritage",
             "_carrier",
             "_announce",
             "_frames",

@@ -16,6 +16,7 @@ from stagelight.instrumentation import (
     _queues,
     _script,
     _targets,
+    _threads,
 )
 from stagelight.instrumentation._ledger import LEDGER
 from stagelight.instrumentation.frameworks import _register as _frameworks
@@ -42,6 +43,7 @@ def install(settings: Settings, *, complaining: bool = True) -> None:
         EVENT_KEY[:] = settings.event_id.split(".")
     _queues.install()
     _executors.install()
+    _threads.install()
     _targets.install(settings.stages)
     _classes.install()
     _frameworks.install()
@@ -62,6 +64,7 @@ def uninstall() -> None:
     atexit.unregister(complain)
     _hooks.clear()
     _made.unwatch()
+    _threads.uninstall()
     _classes.uninstall()
     _targets.uninstall()
     _script.uninstall()

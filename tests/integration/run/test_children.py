@@ -139,6 +139,44 @@ def test_a_pool_of_multiprocessing(method: str) -> None:
     assert set(nested) == {"process pool"}
 
 
+PARENT = """
+import multiprocessing, sys
+from opentelemetry import trace
+
+class Square:
+    def process(self, number):
+        return number * number
+
+def work():
+    Square().process(3)
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
+    with trace.get_tracer("program").start_as_current_span("run"):
+        child = context.Process(target=work)
+        child.start()
+        child.join()
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_child_goes_on_with_the_context(method: str) -> None:
+    """Stages of a child are in the trace of the span that it was started in."""
+    with OtlpReceiver() as receiver:
+        run_program(
+            PARENT,
+            method,
+            prefix=(*RUN, "--no-table"),
+            env=receiver.environment("http/protobuf"),
+        )
+        spans = receiver.spans()
+    names = {span.span_id: span.name for span in spans}
+    assert {(one.name, names.get(one.parent_id)) for one in spans} == {
+        ("process Square", "run"),
+        ("run", None),
+    }
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_the_table_says_what_it_cannot_show(method: str) -> None:
     """Without a collector, a line tells where the children's stages went."""
