@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from time import perf_counter_ns as clock
 from time import time_ns
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry import trace
 
@@ -105,11 +105,13 @@ class Draft:
         """The identifier of the event without secrets."""
         return None if self.event_id is None else _TEXTS.text(self.event_id, 256)
 
-    def detail(self) -> str:
-        """What is read only where one failure is looked at, as JSON."""
-        chain = ",".join([link.text() for link in self.chain])
+    def shown(self) -> tuple[str, str]:
+        """Text of the exception, and what is read only of one failure, as JSON."""
+        messages = [link.shown() for link in self.chain]
+        links = zip(self.chain, messages, strict=True)
+        chain = ",".join([link.text(message) for link, message in links])
         attributes = json.dumps(self.attributes) if self.attributes else "{}"
-        return (
+        return messages[0], (
             f'{{"exception":[{chain}],"place":{self.cause.place},'
             f'"journey":{self._journey()},"attributes":{attributes}}}'
         )

@@ -6,7 +6,7 @@ from time import perf_counter_ns as clock
 from typing import Final
 
 #: Of the time that goes by, which one processor may spend on it.
-_SHARE: Final = 0.015
+_SHARE: Final = 0.025
 #: Nanoseconds that may be saved up for a burst.
 _SAVED: Final = 500_000_000
 #: Of so many events one is measured: to ask for a thread's time takes time itself.

@@ -24,7 +24,7 @@ class NoSnapshotError(Exception):
 class _Plain(pickle.Pickler):
     """Refuses whatever is not a plain value: this is asked of nothing else."""
 
-    def reducer_override(self, value: Any) -> NoReturn:  # noqa: PLR6301 - how pickle asks
+    def reducer_override(self, value: Any) -> NoReturn:
         raise NoSnapshotError(type(value).__name__)
 
 

@@ -35,11 +35,14 @@ INSERT INTO failures (time, group_id, pipeline, stage, error_type, message, even
     attempt, outcome, duration, trace_id, span_id, process, codec, payload, file, size,
     hidden, why, detail) VALUES
 """
+#: Where in a row its size is.
+_SIZE: Final = 16
 #: Values in one statement, of which SQLite takes 999 at least: each statement costs the
 #: pipeline two turns of the interpreter lock.
 _VALUES: Final = 900
 _STATE: Final = """
-SELECT events, bytes, (SELECT min(time) FROM failures), (SELECT count(*) FROM groups)
+SELECT events, bytes, (SELECT time FROM failures ORDER BY id LIMIT 1),
+    (SELECT count(*) FROM groups)
 FROM totals
 """
 _GROUP: Final = """
@@ -126,6 +129,7 @@ class Store:
             with transaction(self.database):
                 self._introduce()
                 self._insert(_INSERT, rows)
+                self._add_up(len(rows), sum(row[_SIZE] for row in rows))
                 self._insert("INSERT INTO groups VALUES", _groups(batch), _GROUP)
                 dropped = list(batch.dropped.items())
                 self._insert("INSERT INTO dropped VALUES", dropped, _COUNT)
@@ -161,6 +165,12 @@ class Store:
                 [value for one in some for value in one],
             )
 
+    def _add_up(self, events: int, size: int) -> None:
+        """Keep the totals: to add up all failures would take long."""
+        self.database.execute(
+            "UPDATE totals SET events = events + ?, bytes = bytes + ?", (events, size)
+        )
+
     def _introduce(self) -> None:
         if not self._introduced:
             self.database.execute(
@@ -173,7 +183,7 @@ class Store:
         payload, cause, span = draft.payload, draft.cause, draft.span
         data: bytes | None = payload.data
         name = None
-        detail = draft.detail()
+        message, detail = draft.shown()
         size = len(payload.data) + len(detail)
         if len(payload.data) > LARGE:
             name = f"{uuid.uuid4().hex}.bin"
@@ -181,14 +191,28 @@ class Store:
             files.append(path)
             _write_private(path, payload.data)
             data = None
+        pipeline, stage, error_type, _, _ = cause.identity
         return (
-            *(draft.time, cause.group, *cause.identity[:3]),
-            *(draft.chain[0].shown(), draft.shown_id(), draft.attempt, draft.outcome),
+            draft.time,
+            cause.group,
+            pipeline,
+            stage,
+            error_type,
+            message,
+            draft.shown_id(),
+            draft.attempt,
+            draft.outcome,
             draft.duration,
             None if span is None else format_trace_id(span.trace_id),
             None if span is None else format_span_id(span.span_id),
-            *(self._process, payload.codec, data, name, size, payload.hidden),
-            *(payload.why, detail),
+            self._process,
+            payload.codec,
+            data,
+            name,
+            size,
+            payload.hidden,
+            payload.why,
+            detail,
         )
 
     def _trim(self) -> list[str]:
@@ -233,16 +257,19 @@ class Store:
     def _delete(self, reason: str, where: str, value: float) -> list[str]:
         """Delete failures; returns the files that go with them."""
         which = f"FROM failures WHERE {where}"
+        (size,) = self.database.execute(
+            f"SELECT total(size) {which}", (value,)
+        ).fetchone()
         files = self.database.execute(
-            f"SELECT file {which} AND file IS NOT NULL",  # noqa: S608 - our own text
-            (value,),
+            f"SELECT file {which} AND file IS NOT NULL", (value,)
         ).fetchall()
         self.database.execute(
             f"DELETE FROM replays WHERE failure IN (SELECT id {which})",  # noqa: S608 - our own text
             (value,),
         )
-        done = self.database.execute(f"DELETE {which}", (value,))
-        self._insert("INSERT INTO dropped VALUES", [(reason, done.rowcount)], _COUNT)
+        number = self.database.execute(f"DELETE {which}", (value,)).rowcount
+        self._add_up(-number, -int(size))
+        self._insert("INSERT INTO dropped VALUES", [(reason, number)], _COUNT)
         return [file for (file,) in files]
 
     def _sweep(self) -> None:

@@ -21,6 +21,7 @@ _FRAMES: Final = 64
 _CHAIN: Final = 4
 _LOCALS: Final = 24
 _MESSAGE: Final = 1_000
+_quote: Final = json.JSONEncoder().encode  # of texts: it is C at once
 _CAUSE: Final = "direct cause"
 _CONTEXT: Final = "context"
 _LIBRARIES: Final = tuple(
@@ -176,14 +177,18 @@ class Link(NamedTuple):
             "frames": _frames_as_data(self.frames or self.trace.frames),
         }
 
-    def text(self) -> str:
-        """It as JSON."""
+    def text(self, shown: str) -> str:
+        """It as JSON.
+
+        Args:
+            shown: Its text without secrets.
+        """
+        frames = self.trace.text()
         if self.frames is not None:
-            return json.dumps(self.data())
-        name, message = json.dumps(self.name), json.dumps(self.shown())
+            frames = json.dumps(_frames_as_data(self.frames))
         return (
-            f'{{"relation":"{self.relation}","type":{name},"message":{message},'
-            f'"frames":{self.trace.text()}}}'
+            f'{{"relation":"{self.relation}","type":{_quote(self.name)},'
+            f'"message":{_quote(shown)},"frames":{frames}}}'
         )
 
 
