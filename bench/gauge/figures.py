@@ -102,6 +102,24 @@ def calls(turns: list[Turn]) -> list[Figure]:
     return found
 
 
+def capture(turns: list[Turn]) -> list[Figure]:
+    """What keeping failed events costs, over the same without."""
+
+    def bound(name: str) -> float | None:
+        if name.endswith(lineup.DECLARED):
+            return None
+        return 1 / 0.95 if name.endswith(lineup.FAILURES) else 1.02
+
+    return [
+        Figure(
+            f"{name} / off",
+            tuple(1 + turn[name]["us"] / turn[name]["bare"] for turn in turns),
+            bound=bound(name),
+        )
+        for name in turns[0]
+    ]
+
+
 def growth(turns: list[Turn]) -> list[Figure]:
     """Cost of an event among many, over that among few."""
     found = []
