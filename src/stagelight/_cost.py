@@ -28,10 +28,7 @@ def telemetry_cost() -> TelemetryCost:
     per_call = _per_call()
     with REGISTRY.lock:
         stages = [s for p in REGISTRY.pipelines.values() for s in p.stages.values()]
-    calls = 0
-    for stage in stages:
-        with stage.lock:
-            calls += stage.retired.finished + sum(one.finished for one in stage.slots)
+    calls = sum([stage.finished() for stage in stages])
     background = 0
     for thread in threading.enumerate():
         if thread.name.startswith(_OURS) and thread.native_id is not None:

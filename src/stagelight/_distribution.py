@@ -20,9 +20,13 @@ from stagelight._model import Quantiles
 BATCH: Final = 256
 NEVER: Final = 1 << 62
 _SHARES: Final = (0.5, 0.95, 0.99)
+_LAST: Final = len(BOUNDS)
 _NOTHING: Final = Quantiles(0, None, None, None, None, None)
 #: Cells that are not empty, sum, maximum, minimum, and the buffer of what came later.
 _State = tuple[dict[int, int], int, int, int, list[int]]
+_Folded = tuple[dict[int, int], int, int, int]
+#: Buffer of what takes no more samples. No list: the garbage collector passes over it.
+_NO_BUFFER: Final[list[int]] = ()  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
@@ -47,13 +51,15 @@ class Distribution:
         exemplars: The newest sampled span of a cell, where there was one.
     """
 
-    __slots__ = ("_folding", "_state", "add", "exemplars")
+    __slots__ = ("_folding", "_seen", "_state", "add", "exemplars")
 
     def __init__(self) -> None:
         buffer: list[int] = []
         self.add = buffer.append
         self._state: _State = ({}, 0, 0, NEVER, buffer)
         self._folding = False
+        #: What a reader sorted of the buffer, and how many samples of it.
+        self._seen: tuple[_State, int] | None = None
         self.exemplars: dict[int, Exemplar] = {}
 
     @property
@@ -112,10 +118,28 @@ class Distribution:
 
     def settled(self) -> Distribution:
         """A copy of its own: all samples so far in one consistent look."""
-        now = Distribution()
-        now._state = (*_folded(self._state), now._state[4])
-        now.exemplars = dict(self.exemplars)
+        now = _settled(self._sorted())
+        if self.exemplars:
+            now.exemplars = dict(self.exemplars)
         return now
+
+    def settle(self) -> None:
+        """Take no more samples: what is kept for long is to be small."""
+        self._state = (*_folded(self._state), _NO_BUFFER)
+        self.add = _refuse
+
+    def _sorted(self) -> _Folded:
+        """As ``_folded``, of which an earlier look may have done the most."""
+        cells, sum_, top, bottom, buffer = self._state
+        done = 0
+        if self._seen is not None and self._seen[0][4] is buffer:
+            (cells, sum_, top, bottom, _), done = self._seen
+        fresh = buffer[done:]
+        if not fresh:
+            return cells, sum_, top, bottom
+        folded = _folded((cells, sum_, top, bottom, fresh))
+        self._seen = (*folded, buffer), done + len(fresh)
+        return folded
 
     def merge(self, other: Distribution) -> None:
         """Add all samples of another distribution."""
@@ -150,13 +174,13 @@ class Distribution:
             return self
         cells, sum_, top, bottom = _folded(self._state)
         before = _folded(earlier._state)  # noqa: SLF001 - our own class
-        later = Distribution()
+        old = before[0].get
         fresh = {
-            cell: number - before[0].get(cell, 0)
+            cell: more
             for cell, number in cells.items()
-            if number != before[0].get(cell, 0)
+            if (more := number - old(cell, 0))
         }
-        later._state = (fresh, sum_ - before[1], top, bottom, later._state[4])
+        later = _settled((fresh, sum_ - before[1], top, bottom))
         later.exemplars = self.exemplars
         return later
 
@@ -169,10 +193,7 @@ class Distribution:
             total: Their sum in nanoseconds.
             top: An upper bound of them.
         """
-        made = cls()
-        if cells:
-            made._state = (dict(cells), total, top, 0, made._state[4])
-        return made
+        return _settled((dict(cells), total, top, 0)) if cells else cls()
 
     def quantiles(self) -> Quantiles:
         """Count, mean, p50, p95, p99 and maximum, in seconds."""
@@ -180,10 +201,8 @@ class Distribution:
         count = sum(cells.values())
         if not count:
             return _NOTHING
-        ordered = sorted(cells.items())
-        p50, p95, p99 = (
-            _value(share * count, ordered, top, bottom) for share in _SHARES
-        )
+        ranks = [share * count for share in _SHARES]
+        p50, p95, p99 = _values(ranks, cells, top, bottom)
         mean = sum_ / count / NANOSECONDS
         return Quantiles(count, mean, p50, p95, p99, top / NANOSECONDS)
 
@@ -197,24 +216,47 @@ class Distribution:
             Seconds, interpolated inside the cell, or None without samples.
         """
         cells, _, top, bottom = _folded(self._state)
-        rank = share * sum(cells.values())
-        return _value(rank, sorted(cells.items()), top, bottom) if cells else None
+        if not cells:
+            return None
+        return _values([share * sum(cells.values())], cells, top, bottom)[0]
 
 
-def _value(rank: float, cells: list[tuple[int, int]], top: int, bottom: int) -> float:
-    """The value of a rank in seconds, interpolated inside its cell."""
-    below = 0
-    for index, number in cells:
-        if below + number >= rank:
+def _settled(folded: _Folded) -> Distribution:
+    """A distribution that takes no more samples."""
+    made = Distribution.__new__(Distribution)
+    made._state = (*folded, _NO_BUFFER)  # noqa: SLF001 - our own class
+    made.add = _refuse
+    made._folding = False  # noqa: SLF001
+    made._seen = None  # noqa: SLF001
+    made.exemplars = {}
+    return made
+
+
+def _refuse(_: int) -> None:
+    raise TypeError("a settled distribution takes no more samples")
+
+
+def _values(
+    ranks: list[float], cells: dict[int, int], top: int, bottom: int
+) -> list[float]:
+    """The values of ascending ranks in seconds, interpolated inside their cells."""
+    found: list[float] = []
+    below, wanted = 0, ranks[0]
+    for index in sorted(cells):
+        number = cells[index]
+        while below + number >= wanted:
             lower = BOUNDS[index - 1] if index else 0
-            upper = BOUNDS[index] if index < len(BOUNDS) else top
-            value = lower + (upper - lower) * max(rank - below, 0) / number
-            return min(max(value, bottom), top) / NANOSECONDS
+            upper = BOUNDS[index] if index < _LAST else top
+            value = lower + (upper - lower) * max(wanted - below, 0) / number
+            found.append(min(max(value, bottom), top) / NANOSECONDS)
+            if len(found) == len(ranks):
+                return found
+            wanted = ranks[len(found)]
         below += number
-    return top / NANOSECONDS
+    return found + [top / NANOSECONDS] * (len(ranks) - len(found))
 
 
-def _folded(state: _State) -> tuple[dict[int, int], int, int, int]:
+def _folded(state: _State) -> _Folded:
     """Cells, sum and extremes with everything that is in the buffer now."""
     cells, sum_, top, bottom, buffer = state
     if not buffer:

@@ -18,6 +18,8 @@ from stagelight._distribution import BATCH, NEVER, Distribution
 from stagelight._totals import HISTORY, Totals
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from stagelight._deferred import Deferred
     from stagelight._frames import Frame
     from stagelight._journey import Journey, Turn
@@ -157,6 +159,18 @@ class Slot(Totals):
             finished, errors = self.marked
             history[self.second] = (self.finished - finished, self.errors - errors)
         return history
+
+    def recent(self) -> tuple[Sequence[int], Sequence[int]]:
+        """Seconds on the monotonic clock, ascending, and what finished in each."""
+        ring = self.ring or array("I")
+        place = self.noted % HISTORY * 3
+        turned = ring[place:] + ring[:place]  # what was never written is 0, and first
+        seconds, finished = turned[::3], turned[1::3]
+        second = self.second
+        if second and not (seconds and seconds[-1] == second):
+            seconds.append(second)
+            finished.append(max(self.finished - self.marked[0], 0))
+        return seconds, finished
 
     def zero(self) -> None:
         """Forget what was counted; what is open stays open."""

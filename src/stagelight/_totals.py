@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from stagelight import _names
 from stagelight._distribution import Distribution
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 #: Seconds of per-second history kept for the rates in ``stats()``.
 HISTORY: Final = 64
@@ -51,11 +54,15 @@ class Totals(Distribution):
     @property
     def finished(self) -> int:
         """How many calls ended, whatever their outcome."""
+        if not self.failures:
+            return self.count
         return self.count + sum(part.count for part in list(self.failures.values()))
 
     @property
     def errors(self) -> int:
         """How many calls ended in an error."""
+        if not self.failures:
+            return 0
         return sum(
             part.count
             for (outcome, _), part in list(self.failures.items())
@@ -69,9 +76,33 @@ class Totals(Distribution):
             counts[outcome] = counts.get(outcome, 0) + part.count
         return counts
 
+    def error_types(self) -> dict[str, int]:
+        """Calls that ended in an error by their ``error.type``."""
+        counts: dict[str, int] = {}
+        for (outcome, error_type), part in list(self.failures.items()):
+            if outcome in _names.ERRORS:
+                counts[error_type] = counts.get(error_type, 0) + part.count
+        return counts
+
+    def dropped(self) -> dict[str, int]:
+        """Discarded events by reason."""
+        counts: dict[str, int] = {}
+        for (reason, _), number in list(self.drops.items()):
+            counts[reason] = counts.get(reason, 0) + number
+        return counts
+
+    def whole(self) -> Distribution:
+        """All samples, whatever their outcome."""
+        whole = self.settled()
+        for part in list(self.failures.values()):
+            whole.merge(part)
+        return whole
+
     @property
     def busy(self) -> int:
         """Own time of all finished calls in nanoseconds, nested stages excluded."""
+        if not self.failures:
+            return self.sum - self.apart
         parts = sum(part.sum for part in list(self.failures.values()))
         return self.sum + parts - self.apart
 
@@ -89,12 +120,15 @@ class Totals(Distribution):
         self.idle += other.idle
         self.blocked += other.blocked
         self.retries += other.retries
-        for reason, number in list(other.drops.items()):
-            self.drops[reason] = self.drops.get(reason, 0) + number
-        for outcome, number in list(other.ends.items()):
-            self.ends[outcome] = self.ends.get(outcome, 0) + number
-        for key, part in list(other.failures.items()):
-            self.failure(*key).merge(part)
+        if other.drops:
+            for reason, number in list(other.drops.items()):
+                self.drops[reason] = self.drops.get(reason, 0) + number
+        if other.ends:
+            for outcome, number in list(other.ends.items()):
+                self.ends[outcome] = self.ends.get(outcome, 0) + number
+        if other.failures:
+            for key, part in list(other.failures.items()):
+                self.failure(*key).merge(part)
         if not history:
             return
         for second, (finished, errors) in other.seconds().items():
@@ -113,3 +147,8 @@ class Totals(Distribution):
     def seconds(self) -> dict[int, tuple[int, int]]:
         """The per-second history, the running second included."""
         return dict(self.history)
+
+    def recent(self) -> tuple[Sequence[int], Sequence[int]]:
+        """Seconds on the monotonic clock, ascending, and what finished in each."""
+        seconds = sorted(self.history)
+        return seconds, [self.history[second][0] for second in seconds]

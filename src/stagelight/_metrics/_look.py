@@ -48,7 +48,7 @@ class Look:
         self.reader = reader
         observed: dict[Worker, int] = {}
         self.stages: list[tuple[StageRecord, StageReading]] = [
-            (stage, stage.read(observed, history=False)) for stage in REGISTRY.stages()
+            (stage, stage.read(observed)) for stage in REGISTRY.stages()
         ]
         self.queues: list[QueueRecord] = REGISTRY.queues()
         #: Read once, so that no watermark is below the size beside it.

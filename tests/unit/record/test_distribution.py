@@ -92,13 +92,14 @@ def test_a_buffer_is_bounded():
 
 
 def test_a_settled_copy_stays():
-    """A look that was taken does not change with what is recorded later."""
+    """A look does not change with what is recorded later, and takes nothing itself."""
     one = recorded([5, 6])
     look = one.settled()
     one.record(7)
     one.fold()
-    look.record(100)
-    assert state(look) == state(recorded([5, 6, 100]))
+    with pytest.raises(TypeError, match="settled"):
+        look.record(100)
+    assert state(look) == state(recorded([5, 6]))
     assert state(one) == state(recorded([5, 6, 7]))
 
 
