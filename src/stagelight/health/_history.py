@@ -69,7 +69,7 @@ class Row(NamedTuple):
 
 
 def columns(rows: Sequence[Row]) -> dict[tuple[str, str, str], list[float]]:
-    """Rows as columns; those without any number are left out.
+    """Rows as columns, without those that are gone and have no number left.
 
     Args:
         rows: The rows, which may have different layouts.
@@ -88,8 +88,11 @@ def columns(rows: Sequence[Row]) -> dict[tuple[str, str, str], list[float]]:
                 for place, one in enumerate(own):
                     if one is not None:
                         before[place] = column[place]
+    kept = rows[-1].layout.places if rows else {}
     return {
-        key: column for key, column in found.items() if not all(map(math.isnan, column))
+        key: column
+        for key, column in found.items()
+        if key in kept or not all(map(math.isnan, column))
     }
 
 

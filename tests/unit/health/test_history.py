@@ -30,8 +30,8 @@ def test_a_column_that_comes_and_goes_has_gaps() -> None:
     found = columns(rows)
     assert repr(found["stages", "a", "rate"]) == "[1.0, nan]"
     assert repr(found["stages", "b", "rate"]) == "[nan, 2.0]"
-    rows = [row(3, ["a", "b"], 2.0), row(4, ["b", "c"], math.nan)]
-    assert {name for _, name, _ in columns(rows)} == {"a", "b"}
+    rows = [row(3, ["a"], math.nan), row(4, ["b"], 2.0), row(5, ["c"], math.nan)]
+    assert {name for _, name, _ in columns(rows)} == {"b", "c"}
 
 
 def test_the_newest_row_tells_of_the_stages_since_the_look_before() -> None:

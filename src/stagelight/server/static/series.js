@@ -18,7 +18,7 @@ export class Series {
     if (this.span === "hours") return;
     for (const name of Object.keys(last)) {
       if (!pipelines[name]) continue;
-      const row = newest(last[name], pipelines[name]);
+      const row = rowOf(last[name], pipelines[name]);
       const own = (this.pipelines[name] ??= { times: [], stages: {}, queues: {} });
       const newest = own.times[own.times.length - 1];
       if (newest !== undefined && time - newest < 0.5) continue;
@@ -49,7 +49,7 @@ export class Series {
 }
 
 /** What a document has of the columns that the server keeps as history. */
-function newest(last, pipeline) {
+function rowOf(last, pipeline) {
   const { stages, queues } = pipeline.insight, row = { stages: {}, queues: {} };
   for (const [name, { duration }] of Object.entries(stages))
     if (last.stages[name]) row.stages[name] = { ...last.stages[name], p50: duration.p50, p95: duration.p95, p99: duration.p99 };
