@@ -13,33 +13,26 @@ from __future__ import annotations
 
 import sys
 from array import array
-from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from stagelight._cells import BOUNDS, FIELD, NANOSECONDS, pack, subtract, unpack
-from stagelight._extension import NATIVE
+from stagelight._cells import NANOSECONDS, pack, subtract, unpack
+from stagelight._folding import folded, value_at, values_at
 from stagelight._model import Quantiles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableSequence
+    from collections.abc import Callable
 
-    _Buffer = MutableSequence[int]
-    #: Cells as one number, how many samples are in them, their sum, maximum, minimum.
-    _Folded = tuple[int, int, int, int, int]
-    #: The same, and how many samples of the buffer are in them.
-    _State = tuple[int, int, int, int, int, int]
+    from stagelight._folding import Buffer, Folded, State
 
 #: Samples that are folded at once: more cost memory, fewer cost time.
 BATCH: Final = 128
 #: Samples that a merge leaves to be folded.
 _HEAP: Final = 4096
 NEVER: Final = 1 << 62
-_BYTE: Final = 256
 _BLANK: Final = (0, 0, 0, 0, NEVER, 0)
 _SHARES: Final = (0.5, 0.95, 0.99)
 _NOTHING: Final = Quantiles(0, None, None, None, None, None)
-_EDGES: Final = array("q", BOUNDS)
 
 
 def _array() -> array[int]:
@@ -48,9 +41,12 @@ def _array() -> array[int]:
 
 #: Makes a buffer. An array takes a fifth of the memory of a list of as many numbers,
 #: but may not be read while it grows where there is no interpreter lock.
-_buffer: Final[Callable[[], _Buffer]] = (
+_buffer: Final[Callable[[], Buffer]] = (
     _array if getattr(sys, "_is_gil_enabled", lambda: True)() else list
 )
+
+#: Of those that take no more samples.
+_EMPTY: Final = _buffer()
 
 
 @dataclass(frozen=True)
@@ -79,7 +75,7 @@ class Distribution:
     def __init__(self) -> None:
         self._buffer = _buffer()
         self.add = self._buffer.append
-        self._state: _State = _BLANK
+        self._state: State = _BLANK
         self._folding = False
         self._exemplars: dict[int, Exemplar] | None = None
 
@@ -106,19 +102,19 @@ class Distribution:
     @property
     def max(self) -> int:
         """The largest sample, 0 where there is none."""
-        return _folded(*self._look())[3]
+        return folded(*self._look())[3]
 
     @property
     def min(self) -> int:
         """The smallest sample; without any, more than a sample can be."""
-        return _folded(*self._look())[4]
+        return folded(*self._look())[4]
 
     @property
     def cells(self) -> dict[int, int]:
         """Number of samples by cell, where there are any."""
-        return unpack(_folded(*self._look())[0])
+        return unpack(folded(*self._look())[0])
 
-    def _look(self) -> tuple[_State, _Buffer]:
+    def _look(self) -> tuple[State, Buffer]:
         """What is finished, and a copy of what is not, as they were at one moment."""
         while True:
             state = self._state
@@ -146,9 +142,9 @@ class Distribution:
             state, waiting = self._look()
             number = len(waiting)
             done = state[5] + number
-            folded = _folded(state, waiting)
-            both: _State = (*folded, done)
-            after: _State = (*folded, 0)
+            now = folded(state, waiting)
+            both: State = (*now, done)
+            after: State = (*now, 0)
             # No calls from here on: nothing interrupts it where that matters. What was
             # recorded meanwhile is at the buffer's end, and stays there.
             self._state = both
@@ -160,10 +156,9 @@ class Distribution:
 
     def settled(self) -> Distribution:
         """A copy of its own: all samples so far in one consistent look."""
-        now = Distribution()
-        now._state = (*_folded(*self._look()), 0)
+        now = _settled(folded(*self._look()))
         if self._exemplars:
-            now._exemplars = dict(self._exemplars)
+            now._exemplars = dict(self._exemplars)  # noqa: SLF001 - our own class
         return now
 
     def merge(self, other: Distribution) -> None:
@@ -177,6 +172,9 @@ class Distribution:
         if waiting:
             if done and len(waiting) >= done:
                 waiting = waiting[done:]
+            if self._buffer is _EMPTY:
+                self._buffer = _buffer()
+                self.add = self._buffer.append
             # Sorted into cells later, with those of all that are merged.
             self._buffer.extend(waiting)
             if len(self._buffer) > _HEAP:
@@ -203,14 +201,13 @@ class Distribution:
         """
         if earlier is None:
             return self
-        packed, _, sum_, top, bottom = _folded(*self._look())
-        before = _folded(*earlier._look())  # noqa: SLF001 - our own class
+        packed, _, sum_, top, bottom = folded(*self._look())
+        before = folded(*earlier._look())  # noqa: SLF001 - our own class
         packed = subtract(packed, before[0])
         number = sum(unpack(packed).values())
-        later = Distribution()
         sum_ = max(sum_ - before[2], 0)
-        later._state = (packed, number, sum_, top, bottom, 0)
-        later._exemplars = self._exemplars
+        later = _settled((packed, number, sum_, top, bottom))
+        later._exemplars = self._exemplars  # noqa: SLF001
         return later
 
     @classmethod
@@ -222,21 +219,18 @@ class Distribution:
             total: Their sum in nanoseconds.
             top: An upper bound of them.
         """
-        made = cls()
-        if cells:
-            number = sum(cells.values())
-            made._state = (pack(cells), number, total, top, 0, 0)
-        return made
+        if not cells:
+            return cls()
+        return _settled((pack(cells), sum(cells.values()), total, top, 0))
 
     def quantiles(self) -> Quantiles:
         """Count, mean, p50, p95, p99 and maximum, in seconds."""
-        packed, count, sum_, top, bottom = _folded(*self._look())
+        packed, count, sum_, top, bottom = folded(*self._look())
         if not count:
             return _NOTHING
         cells = unpack(packed)
-        p50, p95, p99 = (
-            value_at(share * count, cells, top, bottom) for share in _SHARES
-        )
+        ranks = [share * count for share in _SHARES]
+        p50, p95, p99 = values_at(ranks, cells, top, bottom)
         mean = sum_ / count / NANOSECONDS
         return Quantiles(count, mean, p50, p95, p99, top / NANOSECONDS)
 
@@ -249,63 +243,20 @@ class Distribution:
         Returns:
             Seconds, interpolated inside the cell, or None without samples.
         """
-        packed, count, _, top, bottom = _folded(*self._look())
+        packed, count, _, top, bottom = folded(*self._look())
         return value_at(share * count, unpack(packed), top, bottom) if count else None
 
 
-def value_at(rank: float, cells: dict[int, int], top: int, bottom: int) -> float:
-    """The value of a rank in seconds, interpolated inside its cell."""
-    below = 0
-    for index, number in cells.items():
-        if below + number >= rank:
-            lower = BOUNDS[index - 1] if index else 0
-            upper = BOUNDS[index] if index < len(BOUNDS) else top
-            value = lower + (upper - lower) * max(rank - below, 0) / number
-            return min(max(value, bottom), top) / NANOSECONDS
-        below += number
-    return top / NANOSECONDS
+def _settled(whole: Folded) -> Distribution:
+    """A distribution that takes no more samples, but by a merge."""
+    made = Distribution.__new__(Distribution)
+    made._buffer = _EMPTY  # noqa: SLF001 - our own class
+    made._state = (*whole, 0)  # noqa: SLF001
+    made._folding = False  # noqa: SLF001
+    made._exemplars = None  # noqa: SLF001
+    made.add = _refuse
+    return made
 
 
-def _folded(state: _State, waiting: _Buffer) -> _Folded:
-    """Cells, number, sum and extremes with the samples that wait."""
-    packed, number, sum_, top, bottom, _ = state
-    if not waiting:
-        return packed, number, sum_, top, bottom
-    if NATIVE is not None:
-        try:
-            first, fields, more, highest, lowest = NATIVE.count_in(
-                waiting, _EDGES, FIELD
-            )
-        except OverflowError:  # a sample of days
-            pass
-        else:
-            return (
-                packed + (int.from_bytes(fields, "little") << 8 * FIELD * first),
-                number + len(waiting),
-                sum_ + more,
-                max(top, highest),
-                min(bottom, lowest),
-            )
-    samples = sorted(waiting)
-    start, end = 0, len(samples)
-    first = cell = bisect_left(BOUNDS, samples[0])
-    last = bisect_left(BOUNDS, samples[-1])
-    fields = bytearray(FIELD * (last - first + 1))
-    while cell < last:
-        stop = bisect_right(samples, BOUNDS[cell], start)
-        found, place = stop - start, FIELD * (cell - first)
-        if found < _BYTE:
-            fields[place] = found
-        else:
-            fields[place : place + FIELD] = found.to_bytes(FIELD, "little")
-        start = stop
-        cell = bisect_left(BOUNDS, samples[start], cell + 1)
-    fields[-FIELD:] = (end - start).to_bytes(FIELD, "little")
-    packed += int.from_bytes(fields, "little") << 8 * FIELD * first
-    return (
-        packed,
-        number + end,
-        sum_ + sum(samples),
-        max(top, samples[-1]),
-        min(bottom, samples[0]),
-    )
+def _refuse(_: int) -> None:
+    raise TypeError("a settled distribution takes no more samples")

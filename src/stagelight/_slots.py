@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import os
 import threading
-from struct import Struct
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Final
 
 from stagelight import _guard
 from stagelight._cells import NANOSECONDS, subtract, unpack
-from stagelight._distribution import BATCH, NEVER, value_at
+from stagelight._distribution import BATCH, NEVER
+from stagelight._folding import value_at
+from stagelight._seconds import before, new_ring, note
 from stagelight._totals import HISTORY, Totals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from stagelight._deferred import Deferred
     from stagelight._frames import Frame
@@ -41,10 +42,6 @@ _SLOWER: Final = 2
 _RECENT: Final = 60
 _ENOUGH: Final = 500
 _SLOW: Final = 1_000_000
-
-#: A second's count. Rings are bytes: the garbage collector does not look at them.
-_COUNT: Final = Struct("I")
-_RING: Final = bytes(_COUNT.size * HISTORY)
 
 #: Bits of ``Worker.alert``: why the next call must take the full path.
 TRACING: Final = 1
@@ -167,22 +164,15 @@ class Slot(Totals):
             tell(self, now)
 
     def _note(self, second: int, following: int) -> None:
-        """Keep what the second that is over counted, in four bytes."""
-        ring, wrongs = self.ring, self.wrongs
-        if ring is None:
-            ring = self.ring = bytearray(_RING)
+        """Keep what the second that is over counted."""
         errors = self.errors - self.marred
-        if wrongs is None and errors:
-            wrongs = self.wrongs = bytearray(_RING)
-        finished = self.finished - self.marked
-        idle = range(max(second + 1, following - HISTORY + 1), following)
-        for at, number, wrong in (
-            (second, finished, errors),
-            *((x, 0, 0) for x in idle),
-        ):
-            _COUNT.pack_into(ring, at % HISTORY * _COUNT.size, number)
-            if wrongs is not None:
-                _COUNT.pack_into(wrongs, at % HISTORY * _COUNT.size, wrong)
+        if self.ring is None:
+            self.ring = new_ring()
+        if self.wrongs is None and errors:
+            self.wrongs = new_ring()
+        note(self.ring, second, self.finished - self.marked, following)
+        if self.wrongs is not None:
+            note(self.wrongs, second, errors, following)
 
     def _learn(self, second: int) -> None:
         """Find from which duration on a call is slow, by the last minute or two."""
@@ -198,19 +188,28 @@ class Slot(Totals):
 
     def seconds(self) -> dict[int, tuple[int, int]]:
         """The per-second history, the running second included."""
-        now, ring, wrongs = self.second, self.ring, self.wrongs
+        now = self.second
         if not now:
             return {}
-        history = {now: (self.finished - self.marked, self.errors - self.marred)}
-        if ring is None:
-            return history
-        for second in range(max(now - HISTORY + 1, 0), now):
-            place = second % HISTORY * _COUNT.size
-            (finished,) = _COUNT.unpack_from(ring, place)
-            (errors,) = _COUNT.unpack_from(wrongs, place) if wrongs else (0,)
-            if finished:
-                history[second] = finished, errors
+        past = zip(
+            range(now - HISTORY + 1, now),
+            before(self.ring, now),
+            before(self.wrongs, now),
+            strict=True,
+        )
+        history = {
+            second: (finished, errors) for second, finished, errors in past if finished
+        }
+        history[now] = self.finished - self.marked, self.errors - self.marred
         return history
+
+    def recent(self) -> tuple[Sequence[int], Sequence[int]]:
+        """Seconds on the monotonic clock, ascending, and what finished in each."""
+        now = self.second
+        if not now:
+            return (), ()
+        finished = max(self.finished - self.marked, 0)
+        return range(now - HISTORY + 1, now + 1), [*before(self.ring, now), finished]
 
     def zero(self) -> None:
         """Forget what was counted; what is open stays open."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from stagelight import _names
 from stagelight._detailed import Extra
 from stagelight._distribution import Distribution
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 #: Seconds of per-second history kept for the rates in ``stats()``.
 HISTORY: Final = 64
@@ -111,6 +114,28 @@ class Totals(Distribution):
             counts[outcome] = counts.get(outcome, 0) + part.count
         return counts
 
+    def error_types(self) -> dict[str, int]:
+        """Calls that ended in an error by their ``error.type``."""
+        counts: dict[str, int] = {}
+        for (outcome, error_type), part in list((self._failures or {}).items()):
+            if outcome in _names.ERRORS:
+                counts[error_type] = counts.get(error_type, 0) + part.count
+        return counts
+
+    def dropped(self) -> dict[str, int]:
+        """Discarded events by reason."""
+        counts: dict[str, int] = {}
+        for (reason, _), number in list((self._drops or {}).items()):
+            counts[reason] = counts.get(reason, 0) + number
+        return counts
+
+    def whole(self) -> Distribution:
+        """All samples, whatever their outcome."""
+        whole = self.settled()
+        for part in list((self._failures or {}).values()):
+            whole.merge(part)
+        return whole
+
     @property
     def busy(self) -> int:
         """Own time of all finished calls in nanoseconds, nested stages excluded."""
@@ -174,3 +199,9 @@ class Totals(Distribution):
     def seconds(self) -> dict[int, tuple[int, int]]:
         """The per-second history, the running second included."""
         return dict(self._history or {})
+
+    def recent(self) -> tuple[Sequence[int], Sequence[int]]:
+        """Seconds on the monotonic clock, ascending, and what finished in each."""
+        history = self._history or {}
+        seconds = sorted(history)
+        return seconds, [history[second][0] for second in seconds]

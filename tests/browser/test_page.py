@@ -305,10 +305,12 @@ def test_hours_cost_constant_memory_in_the_browser(page, pipeline) -> None:
     lengths = page.js("""
       return import("./static/series.js").then(({ Series }) => {
         const series = new Series();
-        for (let at = 0; at < 86400; at += 10)
-          series.add(at, { p: { stages: { s: { rate: at, p95: null } }, queues: {} } });
-        const both = { s: { rate: 1 }, t: { rate: 2 } };
-        series.add(86410, { p: { stages: both, queues: {} } });
+        const duration = { p50: 1, p95: null, p99: null };
+        const add = (time, stages) => series.add({ time, last: { p: { stages } },
+          pipelines: { p: { queues: {}, pools: {}, insight: { queues: {},
+            stages: { s: { duration }, t: { duration } } } } } });
+        for (let at = 0; at < 86400; at += 10) add(at, { s: { rate: at } });
+        add(86410, { s: { rate: 1 }, t: { rate: 2 } });
         return [series.times("p").length,
                 series.column("p", "stages", "s", "rate").length,
                 series.column("p", "stages", "t", "rate").length];
@@ -352,7 +354,7 @@ class Service:
     def __init__(self, document) -> None:
         self.whole = document
 
-    def document(self, instance: str) -> bytes:
+    def document(self, instance: str, *, live: bool = False) -> bytes:
         """What Prometheus does not know is not there."""
         number = 1 if instance else 3
         document = {

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Gain",
     "Window",
+    "audit",
     "longest_calls",
     "most_used",
     "predict",

@@ -49,8 +49,7 @@ class Look:
         self.reader = reader
         self.slices = Slices()
         self.stages: list[tuple[StageRecord, StageReading]] = [
-            (stage, stage.read(history=False))
-            for stage in self.slices.over(REGISTRY.stages())
+            (stage, stage.read()) for stage in self.slices.over(REGISTRY.stages())
         ]
         self.queues: list[QueueRecord] = REGISTRY.queues()
         #: Read once, so that no watermark is below the size beside it.

@@ -16,8 +16,8 @@ from stagelight.fleet._prometheus import FleetError, Point, Prometheus
 from stagelight.fleet._reading import PipelineNumbers, read, sight
 from stagelight.fleet._stats import health_report, pipeline_stats, process_stats
 from stagelight.fleet._watched import Watched
-from stagelight.health._history import History
-from stagelight.server._document import encode, nested
+from stagelight.health._history import History, newest
+from stagelight.server._document import encode
 
 __all__ = ["Fleet", "FleetError", "Watched"]
 
@@ -106,7 +106,7 @@ class Fleet:
             "failed": [],
             "tap": False,
             "trace_url": None,
-            "last": {name: nested(row) for name, row in rows.items()},
+            "last": {name: newest(row) for name, row in rows.items()},
         }
 
     def history(self, instance: str = "", *, hours: bool = False) -> dict[str, Any]:

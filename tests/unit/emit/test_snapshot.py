@@ -138,7 +138,7 @@ def test_rates_lie_between_their_windows(history, now):
     """A rate over w seconds has all of the last w - 1, and nothing older than w + 1."""
     totals = Totals()
     totals.history.update({at: (count, 0) for at, count in history.items()})
-    rates = _snapshot.rates(totals, now)
+    rates = _snapshot.rates([totals.recent()], now)
     second = now // NANOSECONDS
     for window, rate in ((1, rates.s1), (10, rates.s10), (60, rates.s60)):
         ages = [(second - when, count) for when, count in history.items()]

@@ -95,13 +95,14 @@ def test_a_buffer_is_bounded():
 
 
 def test_a_settled_copy_stays():
-    """A look that was taken does not change with what is recorded later."""
+    """A look does not change with what is recorded later, and takes nothing itself."""
     one = recorded([5, 6])
     look = one.settled()
     one.record(7)
     one.fold()
-    look.record(100)
-    assert state(look) == state(recorded([5, 6, 100]))
+    with pytest.raises(TypeError, match="settled"):
+        look.record(100)
+    assert state(look) == state(recorded([5, 6]))
     assert state(one) == state(recorded([5, 6, 7]))
 
 
@@ -132,7 +133,7 @@ def test_a_reader_sees_each_sample_exactly_once(folds):
 def test_a_signal_while_folding_loses_nothing(monkeypatch, raising):
     """What interrupts a fold may record and may end it; every sample is still there."""
     one = recorded([1, 2, 3])
-    folded = _distribution._folded
+    folded = _distribution.folded
 
     def interrupted(state_, waiting):
         one.record(4)
@@ -142,7 +143,7 @@ def test_a_signal_while_folding_loses_nothing(monkeypatch, raising):
         return folded(state_, waiting)
 
     with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
-        patch.setattr(_distribution, "_folded", interrupted)
+        patch.setattr(_distribution, "folded", interrupted)
         one.fold()
     one.record(5)
     assert state(one) == state(recorded([1, 2, 3, 4, 5]))

@@ -16,7 +16,7 @@ from array import array
 import pytest
 from opentelemetry import trace
 
-from stagelight import _compiled, _distribution
+from stagelight import _compiled, _folding
 from stagelight._cells import BOUNDS, pack, unpack
 from stagelight._deferred import Deferred
 from stagelight._extension import NATIVE
@@ -383,15 +383,15 @@ def test_counting_as_python_does(monkeypatch):
     samples.extend(one + 1 for one in BOUNDS)
     samples.extend([77] * 7_000)
     state = (pack({3: 2}), 2, 7, 9, 5, 0)
-    counted = _distribution._folded(state, samples)
-    monkeypatch.setattr(_distribution, "NATIVE", None)
-    assert counted == _distribution._folded(state, samples)
+    counted = _folding.folded(state, samples)
+    monkeypatch.setattr(_folding, "NATIVE", None)
+    assert counted == _folding.folded(state, samples)
 
 
 def test_a_sample_of_years():
     """Too large for C is Python's."""
     state = (0, 0, 0, 0, NEVER, 0)
-    folded = _distribution._folded(state, array("Q", [1 << 60, 1 << 63]))
+    folded = _folding.folded(state, array("Q", [1 << 60, 1 << 63]))
     assert sum(unpack(folded[0]).values()) == folded[1] == 2
 
 

@@ -101,7 +101,7 @@ const query = () => (state.instance ? `?instance=${encodeURIComponent(state.inst
 function hear(event) {
   state.document = JSON.parse(event.data);
   state.heard = Date.now();
-  series.add(state.document.time, state.document.last);
+  series.add(state.document);
   show();
 }
 
