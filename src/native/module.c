@@ -164,11 +164,15 @@ PyInit__native(void)
         PyErr_SetString(PyExc_ImportError, "only for the main interpreter");
         return NULL;
     }
-    if (prepare() < 0 || PyType_Ready(&CallType) < 0) {
+    if (prepare() < 0 || PyType_Ready(&CallType) < 0 || PyType_Ready(&PausesType) < 0) {
         return NULL;
     }
     PyObject *module = PyModule_Create(&definition);
     if (module == NULL) {
+        return NULL;
+    }
+    if (PyModule_AddObject(module, "Pauses", Py_NewRef((PyObject *)&PausesType)) < 0) {
+        Py_DECREF(module);
         return NULL;
     }
     decline = PyObject_CallNoArgs((PyObject *)&PyBaseObject_Type);

@@ -47,6 +47,7 @@ extern Bound bound;
 /* Returned to a wrapper that has to do the whole call by itself. */
 extern PyObject *decline;
 extern PyTypeObject CallType;
+extern PyTypeObject PausesType;
 PyObject *count_in(PyObject *module, PyObject *const *arguments, Py_ssize_t number);
 
 #define AT(object, offset) (*(PyObject **)((char *)(object) + (offset)))
@@ -82,13 +83,10 @@ is_zero(PyObject *number)
 
 long long other_clock(void);
 
-/* The clock of time.perf_counter_ns(), or the one that a test moves. */
+/* The clock of time.perf_counter_ns(). */
 static inline long long
-now_ns(void)
+clock_ns(void)
 {
-    if (bound.clock != NULL) {
-        return other_clock();
-    }
 #if defined(__linux__)
     struct timespec at;
     clock_gettime(CLOCK_MONOTONIC, &at);
@@ -100,6 +98,13 @@ now_ns(void)
 #else
     return (long long)_PyTime_GetPerfCounter();
 #endif
+}
+
+/* The same, or the clock that a test moves. */
+static inline long long
+now_ns(void)
+{
+    return bound.clock == NULL ? clock_ns() : other_clock();
 }
 
 /* One stage's slot in the running thread, kept from the last call. */

@@ -2,7 +2,8 @@
 
 A Python function in ``gc.callbacks`` lets other threads run in the middle of a
 collection, which CPython 3.11's ``ast.parse`` does not survive. So the callback is put
-together of builtins: it adds clock readings to two running sums, and nothing else.
+together of builtins: it adds clock readings to two running sums, and nothing else. On
+a full stack they raise, which the interpreter prints; the callback in C does not.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from functools import partial
 from itertools import accumulate
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Final
+
+from stagelight._extension import NATIVE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,9 +53,15 @@ class Pauses:
         self._before = 0
         self._latest = 0
         self._lock = threading.RLock()
+        self._native: Any = None
+        self.callback: Callable[..., object]
         self._begin()
 
     def _begin(self) -> None:
+        self._native = None
+        if NATIVE is not None and self._now is clock:
+            self.callback = self._native = NATIVE.Pauses()
+            return
         self._starts, started = _sums(self._now)
         self._stops, stopped = _sums(self._now)
         # The collector calls back with the phase and a dict: the phase is set as an
@@ -62,7 +71,7 @@ class Pauses:
             (),
             {"start": property(fset=started), "stop": property(fset=stopped)},
         )
-        self.callback: Callable[..., object] = partial(setattr, phases())
+        self.callback = partial(setattr, phases())
 
     def install(self) -> None:
         """Time collections from now on; once is enough."""
@@ -112,6 +121,8 @@ class Pauses:
         They cannot where it was installed within a collection, of which only the end
         was seen.
         """
+        if self._native is not None:
+            return int(self._native.total)
         starts, stops = self._starts, self._stops
         for _ in range(_TRIES):
             # A collection may come between any two steps: an end is read before its

@@ -20,6 +20,7 @@ from stagelight import _compiled, _folding
 from stagelight._cells import BOUNDS, pack, unpack
 from stagelight._deferred import Deferred
 from stagelight._extension import NATIVE
+from stagelight._pauses import Pauses
 from stagelight._slots import NEVER
 from stagelight._tracer import TRACER
 
@@ -411,6 +412,30 @@ def test_what_cannot_be_counted(arguments):
     """Nothing that is passed to it crashes."""
     with pytest.raises(TypeError):
         NATIVE.count_in(*arguments)
+
+
+def test_collections_on_a_full_stack(monkeypatch):
+    """What times them raises nothing there, which would be printed."""
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    pauses = Pauses()
+    threshold = gc.get_threshold()
+
+    def endless():
+        kept = [[] for _ in range(3)]
+        return endless() or kept
+
+    pauses.install()
+    gc.set_threshold(1)
+    try:
+        with pytest.raises(RecursionError):
+            endless()
+    finally:
+        gc.set_threshold(*threshold)
+        pauses.uninstall()
+    assert pauses.total() > 0
+    assert pauses.callback not in gc.callbacks
+    assert not [one for one in told if one.object is pauses.callback]
 
 
 def test_bind_refuses():
