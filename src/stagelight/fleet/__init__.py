@@ -102,7 +102,7 @@ class Fleet:
             "process": process_stats(later, now),
             "pipelines": pipelines,
             "health": health_report(numbers, now),
-            "alerts": [],
+            "alerts": _alerts(later),
             "failed": [],
             "tap": False,
             "trace_url": None,
@@ -140,6 +140,28 @@ class Fleet:
                 f"there are several services, pass one of {', '.join(jobs)}"
             )
         return self._service or jobs[0]
+
+
+def _alerts(points: list[Point]) -> list[dict[str, Any]]:
+    """The alerts that processes say to fire, the gravest first."""
+    found = []
+    for one in points:
+        if one.name != _ALERT or not one.value:
+            continue
+        place = one.labels.get(label(_names.STAGE)) or one.labels.get(
+            label(_names.QUEUE), ""
+        )
+        instance = one.labels.get("instance", "")
+        found.append(
+            {
+                "name": one.labels.get(label(_names.ALERT), ""),
+                "severity": one.labels.get(label(_names.SEVERITY), "warning"),
+                "state": "firing",
+                "pipeline": one.labels.get(label(_names.PIPELINE), ""),
+                "summary": f"{place or 'the process'}, says {instance}",
+            }
+        )
+    return sorted(found, key=lambda one: (one["severity"], one["name"]))
 
 
 def _is_ours(point: Point) -> bool:
