@@ -146,7 +146,7 @@ def screen(
         reverse: Whether the order is turned round.
         top: Rows of a table at most.
     """
-    parts: list[Any] = [_head(document), *_alerts(document)]
+    parts: list[Any] = [_head(document), *alerts(document)]
     for name, pipeline in document["pipelines"].items():
         health = document["health"]["pipelines"].get(name)
         items = rows(pipeline, health)
@@ -183,8 +183,12 @@ def _head(document: dict[str, Any]) -> Text:
     return text
 
 
-def _alerts(document: dict[str, Any]) -> list[Text]:
-    """One line for each alert that fires and is not explained by another one."""
+def alerts(document: dict[str, Any]) -> list[Text]:
+    """One line for each alert that fires and is not explained by another one.
+
+    Args:
+        document: The document.
+    """
     found = []
     for one in document.get("alerts", ()):
         if one.get("explained_by"):
@@ -193,7 +197,9 @@ def _alerts(document: dict[str, Any]) -> list[Text]:
         text = Text.assemble((one["severity"], style), "  ", (one["name"], "bold"))
         began = one.get("began")
         if began:
-            text.append(f" {seconds(max(document['time'] - began, 0.0))}", "bright_black")
+            text.append(
+                f" {seconds(max(document['time'] - began, 0.0))}", "bright_black"
+            )
         found.append(text.append(f"  {_printable(one['summary'])}"))
     return found
 

@@ -9,7 +9,9 @@ import json
 import time
 from typing import Any, Final
 
+from stagelight import _names
 from stagelight._insight import Window
+from stagelight._promql import label, series
 from stagelight._snapshot import DOCUMENT
 from stagelight._version import __version__
 from stagelight.fleet._prometheus import FleetError, Point, Prometheus
@@ -21,6 +23,7 @@ from stagelight.server._document import encode, nested
 
 __all__ = ["Fleet", "FleetError", "Watched"]
 
+_ALERT: Final = series(_names.ALERT_STATUS)
 #: Seconds that the window looks back: two scrapes or more at the usual intervals.
 WINDOW: Final = 60.0
 
@@ -102,7 +105,7 @@ class Fleet:
             "process": process_stats(later, now),
             "pipelines": pipelines,
             "health": health_report(numbers, now),
-            "alerts": _alerts(later),
+            "alerts": firing(later),
             "failed": [],
             "tap": False,
             "trace_url": None,
@@ -142,8 +145,12 @@ class Fleet:
         return self._service or jobs[0]
 
 
-def _alerts(points: list[Point]) -> list[dict[str, Any]]:
-    """The alerts that processes say to fire, the gravest first."""
+def firing(points: list[Point]) -> list[dict[str, Any]]:
+    """The alerts that processes say to fire, the gravest first.
+
+    Args:
+        points: Series of now.
+    """
     found = []
     for one in points:
         if one.name != _ALERT or not one.value:
