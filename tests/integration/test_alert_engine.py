@@ -1,16 +1,12 @@
-"""The engine over a real pipeline, its deliveries, and a real Alertmanager."""
+"""The engine over a real pipeline, and its deliveries."""
 
 from __future__ import annotations
 
 import http.server
 import json
 import queue
-import shutil
-import socket
-import subprocess
 import threading
 import time
-import urllib.request
 from contextlib import contextmanager
 
 import pytest
@@ -245,74 +241,3 @@ def _notice():
     engine = Engine([alerts.user_rule("process.uptime >= 0")], log=None)
     (found,) = engine.tick()
     return found
-
-
-def _port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextmanager
-def alertmanager(folder, port):
-    """A real Alertmanager on a port."""
-    config = folder / "alertmanager.yml"
-    config.write_text("route: {receiver: none}\nreceivers: [{name: none}]\n")
-    command = [
-        shutil.which("prometheus-alertmanager") or "alertmanager",
-        f"--config.file={config}",
-        f"--storage.path={folder}/data",
-        f"--web.listen-address=127.0.0.1:{port}",
-        "--cluster.listen-address=",
-    ]
-    with (folder / "log").open("a") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def active(url):
-    """Its active alerts, None while it does not answer."""
-    try:
-        with urllib.request.urlopen(
-            f"{url}/api/v2/alerts?active=true", timeout=2
-        ) as one:
-            return json.load(one)
-    except OSError:
-        return None
-
-
-@pytest.mark.skipif(
-    not shutil.which("prometheus-alertmanager"), reason="no prometheus-alertmanager"
-)
-def test_a_real_alertmanager_shows_one_alert(tmp_path, monkeypatch):
-    """Both paths make one alert, it survives a restart of the server, and resolves."""
-    from dataclasses import replace
-
-    from stagelight.alerts._delivery import post
-
-    port = _port()
-    notice = replace(_notice(), began=time.time())
-    target = alerts.Alertmanager(f"http://127.0.0.1:{port}")
-    target.again = 0.5  # in place of a minute
-    outbox = Outbox(target)
-    with alertmanager(tmp_path, port) as url:
-        until(lambda: active(url) is not None)
-        outbox.put([notice])
-        until(lambda: active(url))
-        # The same from Prometheus, whose labels are equal.
-        post(
-            f"{url}/api/v2/alerts",
-            [{"labels": notice.labels, "annotations": {"summary": "by Prometheus"}}],
-        )
-        assert len(active(url)) == 1
-    shutil.rmtree(tmp_path / "data", ignore_errors=True)
-    with alertmanager(tmp_path, port) as url:
-        (found,) = until(lambda: active(url))
-        assert found["labels"] == notice.labels
-        outbox.put([replace(notice, state="resolved", ended=time.time())])
-        until(lambda: active(url) == [])
-    outbox.close(5)

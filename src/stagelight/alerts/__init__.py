@@ -11,6 +11,7 @@ import atexit
 import os
 from typing import TYPE_CHECKING, Any, Final
 
+from stagelight import _config
 from stagelight.alerts._defaults import default_rules
 from stagelight.alerts._notice import Notice
 from stagelight.alerts._rule import Rule, user_rule
@@ -58,7 +59,7 @@ def start(
     """Evaluate rules in this process from now on.
 
     Args:
-        setting: What ``[tool.stagelight.alerts]`` would hold; None for the defaults.
+        setting: What ``[tool.stagelight.alerts]`` would hold; None for what it holds.
         targets: Who is told besides those that the setting names, such as
             ``Callback(function)``.
         tell: Who is told in place of the logger ``stagelight.alerts``, in the thread
@@ -71,7 +72,7 @@ def start(
     from stagelight.alerts._engine import Engine
     from stagelight.alerts._targets import to_log
 
-    found = read(setting)
+    found = read(_config.load().alerts if setting is None else setting)
     stop()
     if tell is not None:
         _TELL[:] = [tell]

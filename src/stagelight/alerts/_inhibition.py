@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from stagelight.alerts._evaluator import QUEUE_LABEL, STAGE_LABEL
+from stagelight.alerts._rule import USER
 from stagelight.alerts._sources import PROCESS, QUEUE
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def explained(standing: list[Standing], graph: Graph) -> dict[int, Standing]:
             if (
                 other is not one
                 and id(other) not in found
+                # Whoever asks for a rule of his own wants to hear of it.
+                and USER not in {one.rule.cause, other.rule.cause}
                 and _explains(other, one, graph)
             ):
                 found[id(one)] = other

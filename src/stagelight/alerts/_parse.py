@@ -48,6 +48,7 @@ class Line:
 
     Attributes:
         condition: When it holds.
+        said: The condition as it was written.
         severity: ``warning`` or ``critical``.
         name: Its name, "" where the line gives none.
         hold: Seconds that the condition has to hold before the alert fires.
@@ -56,6 +57,7 @@ class Line:
     """
 
     condition: Node
+    said: str
     severity: str = "warning"
     name: str = ""
     hold: float = 0.0
@@ -114,6 +116,7 @@ class _Parser:
             self.place += 2
         begin = self.now
         condition = self.either()
+        said = self.text[begin.column : self.now.column].strip()
         if not _holds(condition):
             raise self.error("this is no condition: compare it, as > 50", begin)
         hold, keep, on = 0.0, None, []
@@ -131,7 +134,7 @@ class _Parser:
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 message = f"{self.now.text!r} is not expected here{hint}"
                 raise self.error(message)
-        return Line(condition, severity, name, hold, keep, tuple(on))
+        return Line(condition, said, severity, name, hold, keep, tuple(on))
 
     def target(self, condition: Node) -> str:
         token = self.now

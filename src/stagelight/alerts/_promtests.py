@@ -110,7 +110,7 @@ def test(name: str, rules: Iterable[Rule], cases: dict[str, Case]) -> dict[str, 
 def _check(
     now: float, labels: dict[str, str], firing: list[dict[str, str]], over: str = ""
 ) -> tuple[float, str, dict[str, Any]]:
-    """Which alerts with these labels fire at a time, or did since, and whose."""
+    """Which alerts with these labels fire at a time, or fired since, and whose."""
     matchers = [f'{key}="{value}"' for key, value in labels.items()]
     matchers.append('alertstate="firing"')
     query, name = f"ALERTS{{{', '.join(matchers)}}}", "ALERTS"

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Where the runbook of a rule without one of its own is.
 RUNBOOK: Final = "docs/alerts.md"
+#: The cause of a rule of the user's.
+USER: Final = "user rule"
 #: Seconds for which an alert goes on after its condition, so that none repeats soon.
 KEEP: Final = 600.0
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -199,9 +201,9 @@ def user_rule(text: str, number: int = 1) -> Rule:
         hold=line.hold,
         keep=KEEP if line.keep is None else line.keep,
         on=line.on,
-        summary=f"{{at}}: {plain}",
+        summary=f"{{at}}: {line.said}",
         description=f"The value is {{value}}. The rule is: {plain}",
         runbook=f"{RUNBOOK}#rules-of-your-own",
-        cause="user rule",
+        cause=USER,
         line=text,
     )

@@ -9,8 +9,8 @@ from stagelight import _guard
 from stagelight._errors import ConfigurationError
 from stagelight.cli import _stderr
 
-#: Lines of a stack that are shown: the frames where it hangs.
-_DEEP: Final = 8
+#: Lines of stacks that are shown.
+_DEEP: Final = 20
 
 if TYPE_CHECKING:
     from stagelight.alerts import Notice
@@ -50,7 +50,7 @@ def tell(notices: list[Notice]) -> None:
     for one in notices:
         _stderr.write(f"stagelight  {in_words(one)}\n")
         if one.stack:
-            lines = one.stack.rstrip().splitlines()[-_DEEP:]
+            lines = one.stack.splitlines()[:_DEEP]
             _stderr.write("".join(f"  {line}\n" for line in lines))
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import click
 
 from stagelight import _config
 from stagelight._errors import ConfigurationError
 from stagelight.cli._refused import Refused
+
+#: Seconds between two evaluations in Prometheus.
+_INTERVAL: Final = 15.0
 
 
 @click.command()
@@ -54,17 +58,20 @@ def rules(
     an Alertmanager that hears of both shows one alert.
     """
     from stagelight.alerts import _prometheus, _promtests
-    from stagelight.alerts._settings import load_rules
+    from stagelight.alerts._settings import read
 
     try:
-        found = load_rules(_config.load().alerts, scale)
+        settings = read(_config.load().alerts, scale)
     except ConfigurationError as error:
         if checked is None:
             raise Refused(str(error)) from None
         click.echo(f"{error}", err=True)
         return 1
+    found = settings.rules
+    interval = min(max(_INTERVAL * settings.scale, 1.0), _INTERVAL)
+    file = _prometheus.text(_prometheus.groups(found, interval))
     if checked is not None:
-        return _check(checked, _prometheus.text(_prometheus.groups(found)), len(found))
+        return _check(checked, file, len(found))
     if listing:
         text = "".join(
             f"{one.severity} {one.name}: {_line(one.line)}\n" for one in found
@@ -72,7 +79,7 @@ def rules(
     elif tests is not None:
         text = _prometheus.text(_promtests.tests(found, tests))
     else:
-        text = _prometheus.text(_prometheus.groups(found))
+        text = file
     if output is None:
         click.echo(text, nl=False)
     else:
