@@ -24,15 +24,20 @@ _PATIENCE: Final = 5.0
 _CHILD_PATIENCE: Final = 2.0
 
 
-def install(capture: Capture) -> None:
+def install(capture: Capture, redact: tuple[str, ...] = ()) -> None:
     """Keep failed events from now on; replaces what was installed before.
 
     Args:
         capture: Which, how and where.
+        redact: The setting ``redact``: regular expressions of what is not to be kept.
     """
+    from stagelight._failures import _traces
     from stagelight._failures._sink import Sink
+    from stagelight._failures._texts import TEXTS
 
     uninstall()
+    TEXTS.use(redact)
+    _traces.forget()
     sink = Sink(capture)
     _INSTALLED.append(sink)
     _sinks.EVENTS.append(sink)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard, _names
 from stagelight._cells import NANOSECONDS
-from stagelight._failures import _tracebacks
-from stagelight._failures._draft import Cause, draft
+from stagelight._failures import _tracebacks, _traces
+from stagelight._failures._calls import call_of
+from stagelight._failures._draft import Cause, arguments_of, draft
 from stagelight._failures._payloads import Packer
 from stagelight._failures._process import describer
 from stagelight._failures._share import Share
@@ -22,8 +23,6 @@ from stagelight._failures._traits import Traits
 from stagelight._failures._writer import SIGNAL, Writer
 
 if TYPE_CHECKING:
-    from types import CodeType
-
     from stagelight._capture import Capture
     from stagelight._journey import Turn
     from stagelight._sinks import EventRecord
@@ -89,8 +88,8 @@ class Sink:
             wanted = self._wanted[stage] = self.capture.wants(stage)
         if not wanted or getattr(REPLAYING, "on", False):
             return
-        trace = _tracebacks.trace_of(error.__traceback__)
-        cause = self._cause(record, trace.code)
+        trace = _traces.trace_in(error)
+        cause = self._cause(record, trace)
         writer = self.writer
         if writer.waiting >= _WAITING or writer.waiting_bytes >= _WAITING_BYTES:
             self._leave_out("queue", cause, record)
@@ -103,15 +102,15 @@ class Sink:
         else:
             self._take(record, error, cause, trace)
 
-    def _cause(self, record: EventRecord, code: CodeType | None) -> Cause:
+    def _cause(self, record: EventRecord, trace: _traces.Trace) -> Cause:
         """What a failure has in common with others."""
         # Stages without a record of theirs are told apart by their names.
-        source = record.source or (record.pipeline, record.stage)
-        known = source if isinstance(source, tuple) else id(source)
-        key = (known, record.error_type, id(code))
+        source: Any = record.source
+        known = id(source) if source is not None else (record.pipeline, record.stage)
+        key = (known, record.error_type, id(trace.code), id(trace.entry))
         cause = self._causes.get(key)
         if cause is None:
-            cause = Cause(record, code)
+            cause = Cause(record, trace, self._packer)
             if len(self._causes) >= _CAUSES:
                 self._causes.clear()
             self._causes[key] = cause
@@ -122,13 +121,15 @@ class Sink:
         record: EventRecord,
         error: BaseException,
         cause: Cause,
-        trace: _tracebacks.Trace,
+        trace: _traces.Trace,
     ) -> None:
         stage = record.stage or ""
-        payload = self._packer.pack(stage, record.event)
+        payload = record.entry or self._packer.pack(stage, record.event)
         keys = self._packer.keys if self.capture.locals else None
         chain = _tracebacks.taken(error, keys, trace)
         made = draft(record, payload, chain, cause)
+        if not cause.single:
+            made.arguments = arguments_of(call_of(record), self._packer)
         if self._traits is not None:
             made.attributes = self._traits_of(stage, record.event, record.turn)
             self._count(FAILED, cause.group, made.attributes)

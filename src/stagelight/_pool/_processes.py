@@ -119,7 +119,8 @@ def _hooks(kind: Any) -> dict[str, Any]:
             backlog.refuse(number)
             step_aside(error)
             raise
-        task = _Task(backlog, number, key, journey, make_stage, args)
+        call = (fn, args, kwargs)
+        task = _Task(backlog, number, key, journey, make_stage, call)
         future.add_done_callback(task.done)
         return future
 
@@ -157,7 +158,7 @@ class _ProcessBacklog(Backlog):
 class _Task:
     """What the parent keeps of one task until its result is back."""
 
-    __slots__ = ("args", "backlog", "journey", "key", "make_stage", "number")
+    __slots__ = ("backlog", "call", "journey", "key", "make_stage", "number")
 
     def __init__(  # noqa: PLR0913, PLR0917 - plain data
         self,
@@ -166,14 +167,14 @@ class _Task:
         key: int,
         journey: Journey,
         make_stage: Callable[[], StageRecord] | None,
-        args: tuple[Any, ...],
+        call: tuple[Any, tuple[Any, ...], dict[str, Any]] | None,
     ) -> None:
         self.backlog = backlog
         self.number = number
         self.key = key
         self.journey = journey
         self.make_stage = make_stage
-        self.args = args
+        self.call = call
 
     def done(self, future: Future[Any]) -> None:
         """Record the task; runs in the executor's own thread."""
@@ -196,7 +197,7 @@ class _Task:
         except Exception as problem:  # noqa: BLE001 - never into the pipeline
             _guard.caught("task", problem)
         finally:
-            self.args = ()
+            self.call = None
 
 
 def _sample(slot: Slot, took: int, error: BaseException | None, task: _Task) -> None:
@@ -210,7 +211,8 @@ def _sample(slot: Slot, took: int, error: BaseException | None, task: _Task) -> 
     outcome, error_type = _outcomes.classify(stage, error)
     slot.failure(outcome, error_type).record(took)
     if outcome in _names.ERRORS and _sinks.EVENTS:
-        event = task.args[0] if task.args else None
+        args = task.call[1] if task.call is not None else ()
+        event = args[0] if args else None
         _sinks.announce(
             EventRecord(
                 name=_names.EXCEPTION_EVENT,
@@ -225,6 +227,9 @@ def _sample(slot: Slot, took: int, error: BaseException | None, task: _Task) -> 
                 attempt=_outcomes.attempt(event, 0),
                 duration=took / NANOSECONDS,
                 context=task.journey.context,
+                source=stage,
+                event=event,
+                call=task.call,
             )
         )
 

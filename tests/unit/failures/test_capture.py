@@ -274,6 +274,31 @@ def test_redaction_by_a_callable(kept, divide):
     assert b"s3cr3t-value" not in on_disk(kept.folder)
 
 
+@pytest.mark.parametrize("codec", ["json", "pickle", "none", CODEC])
+def test_the_setting_redact_holds_for_what_is_kept(kept, pipeline, codec):
+    """What never leaves is on no disk: in values, keys, texts, ids and variables."""
+
+    @pipeline.stage
+    def check(event):
+        text = "sent by cust-0042"
+        raise ValueError(f"no {event['who']}", text)
+
+    capture = Capture(kept.folder, codec=codec, locals=True, attributes=("who",))
+    _failures.install(capture, redact=(r"cust-\d+", r"^49\d{5}$"))
+    event = {"id": "cust-0042", "who": "cust-0042", "n": 4912345, "b": b"cust-0042"}
+    call(check, {**event, "in": ["cust-0042", {"cust-0042": 1, "ok": 7}]})
+    (found,) = kept.all()
+    shown = on_disk(kept.folder)
+    assert b"cust-0042" not in shown
+    assert b"4912345" not in shown
+    assert found["event_id"] == HIDDEN
+    assert found["message"] == f"('no {HIDDEN}', 'sent by {HIDDEN}')"
+    if codec == "json":
+        (payload,) = kept.payloads()
+        assert json.loads(payload.data)["in"][1]["ok"] == 7
+        assert found["hidden"] >= 5
+
+
 def test_files_are_private_and_large_payloads_have_their_own(kept, divide):
     """0600 for all of them, 0700 for folders."""
     kept.on()
