@@ -35,6 +35,7 @@ class Frame:
         "away",
         "depth",
         "dropped",
+        "entry",
         "fresh",
         "nested",
         "outer",
@@ -50,6 +51,7 @@ class Frame:
     away: int
     depth: int
     dropped: tuple[str, bool] | None
+    entry: Any
     fresh: bool
     nested: bool
     outer: Slot
@@ -76,6 +78,7 @@ def enter(slot: Slot, worker: Worker, event: Any) -> Frame | None:
         frame.turn = None
         frame.traced = None
         frame.fresh = False
+        frame.entry = _sinks.entered(slot.stage, event) if _sinks.ENTRIES else None
         try:
             frame.turn, links, frame.fresh = take(slot, worker, event)
             if TRACER.on:
@@ -222,6 +225,7 @@ def fail(  # noqa: PLR0913, PLR0917 - one call from the wrapper, no object built
                 turn,
                 retries,
                 otel_context.get_current(),
+                None if frame is None else frame.entry,
             )
         worker.logged = id(error) if nested else 0
         traced = frame.traced if frame is not None else None

@@ -101,6 +101,16 @@ def tapped(
             _guard.caught("tap", problem)
 
 
+def entered(stage: StageRecord, event: Any) -> Any:
+    """What is to be kept of an event as its call begins, None where nothing is."""
+    for entry in ENTRIES:
+        try:
+            return entry(stage, event)
+        except Exception as problem:  # noqa: BLE001, PERF203 - never into the pipeline
+            _guard.caught("entry", problem)
+    return None
+
+
 def announce(record: EventRecord) -> None:
     """Tell every sink of one event record."""
     for sink in EVENTS:

@@ -42,6 +42,7 @@ TRACING: Final = 1
 PENDING: Final = 2
 FALLBACK: Final = 4
 TAP: Final = 8
+ENTRY: Final = 16
 
 #: What a thread did lightly: what came before, slot, identity of the result, span if
 #: somebody looked at it, clock at the start and end.

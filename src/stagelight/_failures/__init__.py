@@ -12,6 +12,8 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard, _sinks
+from stagelight._slots import ENTRY
+from stagelight._workers import set_alert
 
 if TYPE_CHECKING:
     from stagelight._capture import Capture
@@ -41,6 +43,9 @@ def install(capture: Capture, redact: tuple[str, ...] = ()) -> None:
     sink = Sink(capture)
     _INSTALLED.append(sink)
     _sinks.EVENTS.append(sink)
+    if capture.at_entry:
+        _sinks.ENTRIES.append(sink.entered)
+        set_alert(ENTRY, on=True)
     if capture.attributes:
         from stagelight._failures import _sampler
 
@@ -58,6 +63,9 @@ def uninstall() -> None:
     while _INSTALLED:
         sink = _INSTALLED.pop()
         _sinks.EVENTS.remove(sink)
+        if _sinks.ENTRIES:
+            _sinks.ENTRIES.clear()
+            set_alert(ENTRY, on=False)
         if sink.capture.attributes:
             from stagelight._failures import _sampler
 

@@ -173,9 +173,7 @@ class Encoder:
                 self.hidden += 1
                 made[name] = HIDDEN
             else:
-                made[name] = (
-                    one if type(one) in self._plain else self.encode(one, depth)
-                )
+                made[name] = one if type(one) in plain else self.encode(one, depth)
         return made
 
     def _pairs(self, value: dict[Any, Any], depth: int) -> Any:

@@ -174,14 +174,7 @@ class _Cleaner:
         if kind in _TEXTUAL:
             return self._shown(value) if TEXTS.patterns else value
         if kind is dict:
-            pairs = self._pairs(value, depth)
-            if not TEXTS.patterns:
-                return pairs
-            shown = {
-                self._shown(key) if type(key) in _TEXTUAL else key: one
-                for key, one in pairs.items()
-            }
-            return pairs if shown == pairs else shown
+            return self._dict(value, depth)
         if kind in {list, tuple}:
             parts = [self.clean(one, depth + 1) for one in value]
             same = all(one is old for one, old in zip(parts, value, strict=True))
@@ -198,6 +191,16 @@ class _Cleaner:
             return value
         self.hidden += 1
         return shown if type(value) is str else HIDDEN
+
+    def _dict(self, value: dict[Any, Any], depth: int) -> dict[Any, Any]:
+        pairs = self._pairs(value, depth)
+        if not TEXTS.patterns:
+            return pairs
+        shown = {
+            self._shown(key) if type(key) in _TEXTUAL else key: one
+            for key, one in pairs.items()
+        }
+        return pairs if shown == pairs else shown
 
     def _pairs(self, value: dict[Any, Any], depth: int) -> dict[Any, Any]:
         changed = {}

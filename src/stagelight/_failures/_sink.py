@@ -24,7 +24,9 @@ from stagelight._failures._writer import SIGNAL, Writer
 
 if TYPE_CHECKING:
     from stagelight._capture import Capture
+    from stagelight._failures._payloads import Payload
     from stagelight._journey import Turn
+    from stagelight._records import StageRecord
     from stagelight._sinks import EventRecord
     from stagelight._slots import Slot
 
@@ -50,6 +52,7 @@ class Sink:
     def __init__(self, capture: Capture) -> None:
         self.capture = capture
         self._wanted: dict[str, bool] = {}
+        self._early: dict[str, bool] = {}
         self._packer = Packer(capture)
         self._traits = (
             Traits(capture.attributes, self._packer.keys)
@@ -101,6 +104,18 @@ class Sink:
             self._share.charge_taken(spent() - began)
         else:
             self._take(record, error, cause, trace)
+
+    def entered(self, stage: StageRecord, event: Any) -> Payload | None:
+        """Take an event as its call begins; one of ``_sinks.ENTRIES``.
+
+        Args:
+            stage: Its stage.
+            event: The event.
+        """
+        wanted = self._early.get(stage.name)
+        if wanted is None:
+            wanted = self._early[stage.name] = self.capture.wants_entry(stage.name)
+        return self._packer.pack(stage.name, event) if wanted else None
 
     def _cause(self, record: EventRecord, trace: _traces.Trace) -> Cause:
         """What a failure has in common with others."""
