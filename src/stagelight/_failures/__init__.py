@@ -92,11 +92,14 @@ def flush(timeout: float = _PATIENCE) -> bool:
     return all(done)
 
 
-def groups_document(folder: str | os.PathLike[str] | None = None) -> dict[str, Any]:
+def groups_document(
+    folder: str | os.PathLike[str] | None = None, *, limit: int | None = None
+) -> dict[str, Any]:
     """The groups of failed events as data for JSON: for the page, and ``--json``.
 
     Args:
         folder: Where they are kept; by default where this process keeps them.
+        limit: Groups at most, the largest first.
 
     Returns:
         ``groups`` (each with its count, what is kept, first and last seen, an example
@@ -113,7 +116,7 @@ def groups_document(folder: str | os.PathLike[str] | None = None) -> dict[str, A
     if folder is None or not (Path(folder) / DATABASE).is_file():
         return {"groups": [], "kept": 0, "dropped": {}}
     with _reading.Reader(Path(folder)) as reader:
-        return reader.groups_document()
+        return reader.groups_document(limit=limit)
 
 
 def _after_fork() -> None:

@@ -8,7 +8,7 @@ import socket
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from stagelight import _guard, _sinks
+from stagelight import _failures, _guard, _sinks
 from stagelight._register import default_name
 from stagelight._snapshot import snapshot
 from stagelight._version import __version__
@@ -55,6 +55,7 @@ def make_document(
         "alerts": alerts,
         "failed": failed.latest(),
         "tap": tap,
+        "capture": _failures.installed() is not None,
         "trace_url": trace_url,
         "last": {name: nested(row) for name, row in monitor.last().items()},
     }
