@@ -58,7 +58,7 @@ class Traits:
                 continue
             text = HIDDEN if name in self._hidden else TEXTS.text(str(value), _LONG)
             found[name] = self._bounded(stage, name, _names.encodable(text))
-        found[UPSTREAM] = (turn.queue or "-") if turn is not None else "-"
+        found[UPSTREAM] = self._bounded(stage, UPSTREAM, _upstream(stage, turn))
         found[SIZE] = size_class(event)
         return found
 
@@ -73,6 +73,23 @@ class Traits:
                 return _names.OTHER
             seen.add(text)
         return text
+
+
+def _upstream(stage: str, turn: Turn | None) -> str:
+    """The stage that an event was in before, where journeys are traced; else its queue.
+
+    Args:
+        stage: The stage that it came to.
+        turn: Where it came from.
+    """
+    if turn is None:
+        return "-"
+    origin = turn.origin
+    if not isinstance(origin, int):
+        for before, *_ in reversed(origin.done or ()):
+            if before.name != stage:
+                return before.name
+    return turn.queue or "-"
 
 
 def size_class(event: Any) -> str:
