@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import queue
@@ -16,7 +17,8 @@ from selenium.webdriver.support.ui import Select
 
 import stagelight
 from harness.asking import Client
-from stagelight import _sinks, health
+from stagelight import _failures, _sinks, health
+from stagelight._failures import _sampler
 from stagelight._tracer import TRACER
 from stagelight.health._monitor import MONITOR
 from stagelight.server import serve_source
@@ -78,6 +80,66 @@ def test_the_values_on_screen_are_those_of_stats(page, pipeline) -> None:
     assert p95 in page.texts("#figures dd")
     assert jobs_queue.qsize() == 7
     assert page.complaints() == []
+
+
+def test_groups_of_failed_events_with_their_hints(
+    page, pipeline, traced, tmp_path
+) -> None:
+    """Where events are kept: counts, times, example, trace, ranked hints; a filter."""
+    assert page.server
+    shop = stagelight.Capture(tmp_path / "kept", attributes=("source",))
+    _failures.install(shop)
+    try:
+        sampler = _sampler._INSTALLED[0]
+
+        @pipeline.stage(name="price")
+        def price(event):
+            if event["source"] == "eu-3":
+                raise LookupError(f"no price for {event['id']}")
+            if event["id"] == 199:
+                raise KeyError("token=s3cr3t-value")
+
+        for number in range(200):
+            sampler.mark()
+            source = "eu-3" if number % 8 == 0 else f"us-{number % 4}"
+            with contextlib.suppress(LookupError):
+                price({"id": number, "source": source})
+        assert _failures.flush(20)
+        page.open()
+        page.until(lambda: len(page.texts("#groups li")) == 2)
+        first, second = page.texts("#groups li")
+        assert "25 \u00d7" in first
+        assert "LookupError" in first
+        assert "1 \u00d7" in second
+        assert "25 kept" in first
+        assert "event 192" in first
+        (hint,) = page.texts("#groups .hint")
+        assert hint.startswith("100% of these failures have source=eu-3 (0% of")
+        links = (
+            "return [...document.querySelectorAll('#groups a.trace')].map(a => a.href)"
+        )
+        assert re.fullmatch(
+            r"http://jaeger\.test/trace/[0-9a-f]{32}", page.js(links)[0]
+        )
+        assert "s3cr3t-value" not in page.texts("body")[0]
+        box = page.driver.find_element(By.ID, "groups-filter")
+        box.send_keys("keyerror")
+        page.until(lambda: len(page.texts("#groups li")) == 1)
+        box.send_keys("nothing of the kind")
+        page.until(lambda: page.texts("#groups") == ["No group has such words."])
+        assert page.complaints() == []
+    finally:
+        _failures.uninstall()
+
+
+def test_without_capture_there_are_no_groups(page, pipeline) -> None:
+    """The card is hidden, and nothing is asked for."""
+    pipeline.stage(lambda event: event, name="parse")(1)
+    page.open()
+    hidden = "return document.getElementById('groups-card').hidden"
+    assert page.js(hidden)
+    answer = Client(page.server.port)("/failures").json
+    assert answer == {"groups": [], "kept": 0, "dropped": {}}
 
 
 def test_a_fault_appears_within_two_seconds(page, pipeline, traced) -> None:

@@ -32,7 +32,7 @@ def run(plan: Plan) -> None:
     Ending(plan, aside, exporting=exporting).install()
     try:
         if plan.settings.capture is not None:
-            _failures.install(plan.settings.capture)
+            _failures.install(plan.settings.capture, plan.settings.redact)
         _matching.name_main(*_program.names(plan))
         _install.install(plan.settings)
         _children.install(plan.settings, exporting=exporting)

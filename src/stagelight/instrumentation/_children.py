@@ -124,7 +124,7 @@ def begin(message: bytes) -> None:
             _origin.add_program(folder)
         _export(settings, service, exporting=exporting)
         if settings.capture is not None:
-            _failures.install(settings.capture)
+            _failures.install(settings.capture, settings.redact)
         _install.install(settings, complaining=False)
         _script.decorate_main()
         install(settings, exporting=exporting)

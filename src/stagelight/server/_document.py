@@ -10,7 +10,7 @@ from dataclasses import fields, is_dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from stagelight import _guard, _sinks
+from stagelight import _failures, _guard, _sinks
 from stagelight._register import default_name
 from stagelight._snapshot import DOCUMENT, process_stats, snapshot
 from stagelight._version import __version__
@@ -62,6 +62,7 @@ def make_document(
         "alerts": alerts,
         "failed": failed.latest()[: SHOWN if live else None],
         "tap": tap,
+        "capture": _failures.installed() is not None,
         "trace_url": trace_url,
         "last": {name: newest(row) for name, row in monitor.last().items()},
     }

@@ -200,7 +200,7 @@ def test_a_name_that_cannot_be_imported():
 
     found = {
         "stage": "s",
-        "place": {"module": "m", "name": "f.<locals>.s", "kind": "call"},
+        "place": {"module": __name__, "name": "f.<locals>.s", "kind": "call"},
         "process": {},
     }
     with pytest.raises(StoreError, match="--stage module:name"):

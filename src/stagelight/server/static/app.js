@@ -1,6 +1,7 @@
 // The page: one document a second, shown. The same document is at /stats.
 import { Detail } from "./detail.js";
 import { attribute, byId, h, replace, text } from "./dom.js";
+import * as failures from "./failures.js";
 import * as f from "./format.js";
 import { FlowGraph } from "./graph.js";
 import * as lists from "./lists.js";
@@ -41,6 +42,7 @@ function show() {
     if (state.stage) detail.update(state.stage, name, pipeline, health, series);
     else if (detail.stage) detail.hide();
   }
+  failures.show(all, name);
   lists.failed(byId("failed"), all);
   lists.alerts(byId("alerts"), all, pipeline);
   lists.health(byId("health"), all);
@@ -133,6 +135,7 @@ function span(chosen) {
 
 byId("minutes").addEventListener("click", () => span("minutes"));
 byId("hours").addEventListener("click", () => span("hours"));
+failures.onFilter(show);
 byId("filter").addEventListener("input", (event) => { state.filter = event.target.value.trim().toLowerCase(); show(); });
 byId("pipeline").addEventListener("change", (event) => { state.pipeline = event.target.value; state.stage = null; show(); });
 byId("process").addEventListener("change", (event) => { state.instance = event.target.value; connect(); history(); });
