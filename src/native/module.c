@@ -65,11 +65,15 @@ bind(PyObject *module, PyObject *arguments, PyObject *names)
 #define WORKER_FIELD(name) FIELD(worker, name)
 #define QUIET_FIELD(name) FIELD(quiet, name)
 #define TRACER_FIELD(name) FIELD(tracer, name)
+#define ITEMS_FIELD(name) FIELD(items, name)
+#define RUN_FIELD(name) FIELD(run, name)
 #define HELPER(name)                                                              \
     if (take(names, #name, &bound.helper.name) < 0) return NULL;
     if (take_type(names, "Worker", &bound.worker_type) < 0
         || take_type(names, "Quiet", &bound.quiet_type) < 0
         || take_type(names, "Context", &bound.context_type) < 0
+        || take_type(names, "Items", &bound.items_type) < 0
+        || take_type(names, "Run", &bound.run_type) < 0
         || take_type(names, "Tracer", &bound.tracer_type) < 0
         || take(names, "tracer", &bound.tracer_object) < 0
         || take(names, "current", &bound.current) < 0
@@ -81,6 +85,8 @@ bind(PyObject *module, PyObject *arguments, PyObject *names)
     WORKER_FIELDS(WORKER_FIELD)
     QUIET_FIELDS(QUIET_FIELD)
     TRACER_FIELDS(TRACER_FIELD)
+    ITEMS_FIELDS(ITEMS_FIELD)
+    RUN_FIELDS(RUN_FIELD)
     HELPERS(HELPER)
     PyObject *fan_out = PyDict_GetItemString(names, "fan_out");
     if (Py_TYPE(bound.tracer_object) != bound.tracer_type
@@ -142,6 +148,8 @@ prepare(void)
     bound.ended = PyUnicode_InternFromString("ended");
     bound.outcome = PyUnicode_InternFromString("outcome");
     bound.key = PyUnicode_InternFromString("key");
+    bound.one = PyLong_FromLong(1);
+    bound.throw_name = PyUnicode_InternFromString("throw");
     bound.process = PyUnicode_InternFromString("process");
     bound.journey = PyUnicode_InternFromString("journey");
     PyObject *list = PyList_New(0);
@@ -163,7 +171,8 @@ PyInit__native(void)
         PyErr_SetString(PyExc_ImportError, "only for the main interpreter");
         return NULL;
     }
-    if (prepare() < 0 || PyType_Ready(&CallType) < 0) {
+    if (prepare() < 0 || PyType_Ready(&CallType) < 0
+        || PyType_Ready(&ItemsType) < 0) {
         return NULL;
     }
     PyObject *module = PyModule_Create(&definition);
@@ -171,7 +180,11 @@ PyInit__native(void)
         return NULL;
     }
     decline = PyObject_CallNoArgs((PyObject *)&PyBaseObject_Type);
-    if (decline == NULL || PyModule_AddObject(module, "DECLINE", Py_NewRef(decline)) < 0
+    ended = PyErr_NewException("stagelight._native.Ended", PyExc_BaseException, NULL);
+    if (decline == NULL || ended == NULL
+        || PyModule_AddObject(module, "Ended", Py_NewRef(ended)) < 0
+        || PyModule_AddObject(module, "Items", Py_NewRef((PyObject *)&ItemsType)) < 0
+        || PyModule_AddObject(module, "DECLINE", Py_NewRef(decline)) < 0
         || PyModule_AddObject(module, "Call", Py_NewRef((PyObject *)&CallType)) < 0) {
         Py_DECREF(module);
         return NULL;

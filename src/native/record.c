@@ -3,7 +3,7 @@
 #include "native.h"
 
 Bound bound;
-PyObject *decline;
+PyObject *decline, *ended;
 
 long long
 other_clock(void)

@@ -15,7 +15,7 @@ from keyword import iskeyword
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
-from stagelight._bodies import BODIES, NATIVE_CALL, OLD_COROUTINE
+from stagelight._bodies import BODIES, NATIVE_CALL, NATIVE_GENERATOR, OLD_COROUTINE
 from stagelight._compiled import native_names
 from stagelight._deferred import remember
 from stagelight._driving import drive, drive_on
@@ -118,10 +118,11 @@ def compile_wrapper(
     }
     text = render(target, skip, twin=twin is not None)
     twin = twin if text.first else None
-    native = native_names(stage, target, twin) if kind == "call" else {}
+    native = native_names(stage, kind, target, twin)
+    names |= native
     if native:
-        names |= native
-        body = NATIVE_CALL + body.partition("\n")[2]
+        whole = NATIVE_CALL + body.partition("\n")[2]
+        body = whole if kind == "call" else NATIVE_GENERATOR
     # Through the proxy, ``__wrapped__`` would cost a fifth of the whole call.
     call = "_twin().process" if twin else "_target"
     wrapper = build(body.replace("{target}", call), text, names)

@@ -16,8 +16,10 @@ from stagelight._deferred import remember
 from stagelight._extension import NATIVE
 from stagelight._frames import fail, finish
 from stagelight._journey import FAN_OUT
+from stagelight._items import Items
 from stagelight._light import light_fail, light_finish
 from stagelight._quiet import CURRENT, Quiet
+from stagelight._runs import Run
 from stagelight._slots import Slot, Worker
 from stagelight._tracer import TRACER, Tracer
 from stagelight._trail import claim, stale
@@ -25,7 +27,7 @@ from stagelight._trail import claim, stale
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stagelight._records import StageRecord
+    from stagelight._records import Kind, StageRecord
 
 
 def _bound() -> bool:
@@ -34,7 +36,9 @@ def _bound() -> bool:
     try:
         NATIVE.bind(
             Context=Context,
+            Items=Items,
             Quiet=Quiet,
+            Run=Run,
             Slot=Slot,
             Tracer=Tracer,
             Worker=Worker,
@@ -43,6 +47,9 @@ def _bound() -> bool:
             fail=fail,
             fan_out=FAN_OUT,
             finish=finish,
+            items_end=Items.end,
+            items_item=Items.item,
+            items_step=Items.step,
             light_fail=light_fail,
             light_finish=light_finish,
             remember=remember,
@@ -63,6 +70,7 @@ BOUND: Final = _bound()
 
 def native_names(
     stage: StageRecord,
+    kind: Kind,
     target: Callable[..., Any],
     twin: Callable[[], Any] | None,
 ) -> dict[str, Any]:
@@ -71,10 +79,15 @@ def native_names(
     Args:
         stage: Where its calls are recorded. Threads that are not the interpreter's,
             as those of gevent, have slots that only Python finds.
+        kind: How its calls run.
         target: The function to run.
         twin: Gives the object whose ``process`` is to run instead.
     """
     if not BOUND or type(stage.local) is not _LOCAL:
         return {}
-    call = NATIVE.Call(target, stage.slot, twin)
-    return {"_native": call, "_decline": NATIVE.DECLINE}
+    if kind == "call":
+        call = NATIVE.Call(target, stage.slot, twin)
+        return {"_native": call, "_decline": NATIVE.DECLINE}
+    if kind == "generator":
+        return {"_native": NATIVE.Items, "_find": stage.slot, "_Ended": NATIVE.Ended}
+    return {}

@@ -14,17 +14,30 @@ from typing import TYPE_CHECKING, Any
 from stagelight import _guard, _names, _outcomes, _sinks
 from stagelight._frames import finish
 from stagelight._journey import Journey, Turn, open_journey, set_turn
+from stagelight._light import light_finish
+from stagelight._quiet import (
+    CURRENT,
+    POSSIBLE,
+    UNSHARED,
+    Quiet,
+    light_journey,
+    references,
+)
 from stagelight._runs import Run, begin_run
+from stagelight._slots import TRACING
 from stagelight._spans import Promised, Traced, begin_span
 from stagelight._tracer import TRACER
+from stagelight._trail import stale
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Generator
+    from contextvars import Token
 
     from opentelemetry import trace
+    from opentelemetry.context import Context
 
     from stagelight._records import StageRecord
-    from stagelight._slots import Slot
+    from stagelight._slots import Slot, Worker
 
 
 class Items:
@@ -34,7 +47,7 @@ class Items:
     run has one span, which is never current while the generator is suspended.
     """
 
-    __slots__ = ("_light", "_root", "_start", "_traced", "run", "source")
+    __slots__ = ("_light", "_root", "_start", "_token", "_traced", "run", "source")
 
     def __init__(self, run: Run | None) -> None:
         self.run = run
@@ -43,6 +56,7 @@ class Items:
         self._root: trace.Span | None = None
         self._start = 0
         self._light: Slot | None = None
+        self._token: Token[Context] | None = None
 
     def step(self) -> None:
         """Begin to make the next item."""
@@ -51,7 +65,7 @@ class Items:
             return
         try:
             self._start = clock()
-            if run.traced is None and self._step_lightly(run):
+            if (self.source or run.traced is None) and self._step_lightly(run):
                 return
             run.blocked = 0
             run.dropped = None
@@ -73,25 +87,54 @@ class Items:
         """Begin a step in a thread where nothing is open or was fetched."""
         slot = run.stage.slot()
         worker = slot.worker
-        if worker.alert or worker.slot.since:
+        if worker.slot.since:
             return False
+        if worker.alert:
+            if not (self.source and _unsampled(worker, self._start)):
+                return False
+            # The item begins a journey of its own.
+            worker.trail = worker.journey = slot.turn = None
+            quiet = worker.quiet or Quiet()
+            worker.quiet = quiet
+            quiet.slot = slot
+            run.traced = self._traced = None
+            self._token = CURRENT.set(quiet)
         self._light = worker.slot = slot
         slot.since = self._start
         return True
 
-    def _end_lightly(self, slot: Slot, item: Any) -> None:
+    def _end_lightly(self, run: Run, slot: Slot, item: Any) -> None:
         """End such a step with an item."""
         self._light = None
-        worker = slot.worker
+        worker, start = slot.worker, self._start
         end = clock()
         slot.produced += 1
+        token, self._token = self._token, None
+        quiet = None
+        if token is not None:
+            CURRENT.reset(token)
+            quiet = worker.quiet
+            if quiet is not None and (
+                references(quiet) != UNSHARED
+                or quiet.span is not None
+                or end - start > slot.slow
+            ):
+                worker.special = True
         if worker.special:
-            finish(slot, worker, None, self._start, end, None, item)
+            for turn in worker.pending:
+                if turn.within is slot:
+                    turn.within = run  # the next stage may take what was fetched
+            if token is None:
+                finish(slot, worker, None, start, end, run.event, item)
+            else:
+                light_finish(slot, worker, None, quiet, start, end, run.event, item)
             return
         slot.since = 0
         if end >= slot.roll:
             slot.turn_over(end)
-        slot.add(end - self._start)
+        slot.add(end - start)
+        if token is not None:
+            worker.trail = (None, slot, id(item), None, start, end)
 
     def resume(self) -> None:
         """Go into the generator."""
@@ -114,7 +157,7 @@ class Items:
             return
         if self._light is not None:
             try:
-                self._end_lightly(self._light, item)
+                self._end_lightly(run, self._light, item)
             except Exception as error:  # noqa: BLE001 - never into the pipeline
                 _guard.caught("generator", error)
             return
@@ -135,15 +178,24 @@ class Items:
 
     def end(self, error: BaseException | None) -> None:
         """Leave the generator for good, and record how it ended."""
+        self.leave()
+        self.finish(error)
+
+    def leave(self) -> None:
+        """Leave a step in which no item was made, or not yet."""
         slot, self._light = self._light, None
         if slot is not None:
             self._leave_lightly(slot)
         else:
             self.pause()
-        self.finish(error)
+
+    def made(self) -> None:
+        """Leave a step in which an item was made, to be recorded next."""
+        if self._light is None:
+            self.pause()
 
     def _leave_lightly(self, slot: Slot) -> None:
-        """Leave a light step in which no item was made."""
+        """Leave a light step, which goes on as any other one if at all."""
         run, worker = self.run, slot.worker
         if run is not None:
             run.slot, run.worker = slot, worker
@@ -152,6 +204,19 @@ class Items:
         slot.since = worker.away = worker.pause = worker.attempts = 0
         worker.special = False
         worker.dropped = None
+        token, self._token = self._token, None
+        quiet = worker.quiet
+        if token is None or quiet is None or run is None:
+            return
+        # What the step promised is its own from here on, a failure's span perhaps.
+        worker.quiet = Quiet()
+        quiet.began = self._start
+        quiet.turn = run.turn = Turn(
+            0, light_journey(worker, self._start), run.stage.pipeline, None
+        )
+        worker.journey = None
+        run.traced = self._traced = Promised.made(quiet, token)
+        run.leave_context()
 
     def finish(self, error: BaseException | None) -> None:
         """Record the end of the whole run, and the raise that ended it."""
@@ -179,6 +244,23 @@ class Items:
         if whole is not None and whole.span.is_recording():
             whole.span.set_attribute(_names.OUTCOME, outcome)
             whole.span.end()
+
+
+def _unsampled(worker: Worker, now: int) -> bool:
+    """Whether an item that is made now is outside of the head sample, and on its own.
+
+    Args:
+        worker: The thread, outermost in which it is made.
+        now: The clock.
+    """
+    return (
+        worker.alert == TRACING
+        and POSSIBLE
+        and TRACER.running() is None
+        and TRACER.due > now
+        and (worker.turn is None or stale(worker, None))
+        and not CURRENT.get()
+    )
 
 
 def begin_items(stage: StageRecord, event: Any) -> Items:
@@ -228,10 +310,14 @@ def step(items: Items, awaitable: Any) -> Generator[Any, Any, Any]:
             try:
                 waited = steps.send(value) if thrown is None else steps.throw(thrown)
             except StopIteration as stop:
+                items.made()
                 return stop.value
+            except BaseException:
+                items.leave()
+                raise
             finally:
                 value = thrown = None
-                items.pause()
+            items.leave()
             try:
                 value = yield waited
             except BaseException as problem:  # noqa: BLE001 - handed on

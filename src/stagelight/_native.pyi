@@ -4,6 +4,8 @@ from typing import Any
 
 DECLINE: object
 
+class Ended(BaseException): ...
+
 class Call:
     def __init__(
         self,
@@ -12,6 +14,14 @@ class Call:
         twin: Callable[[], Any] | None = None,
     ) -> None: ...
     def __call__(self, event: Any, *arguments: Any, **named: Any) -> Any: ...
+
+class Items:
+    sent: Any
+    thrown: BaseException
+    value: Any
+    over: bool
+    def __init__(self, items: Any, inner: Any, find: Callable[[], Any]) -> None: ...
+    def __call__(self) -> Any: ...
 
 def bind(**names: Any) -> None: ...
 def clock() -> int: ...

@@ -71,6 +71,19 @@ class Promised(Traced):
         self.quiet = self.context = Quiet(slot, turn, clock())
         self.token = None
 
+    @classmethod
+    def made(cls, quiet: Quiet, token: Token[Context]) -> Promised:
+        """That of a call which runs in its context already.
+
+        Args:
+            quiet: The context.
+            token: What makes it current no more.
+        """
+        promised = cls.__new__(cls)
+        promised.quiet = promised.context = quiet
+        promised.token = token
+        return promised
+
     @property
     def span(self) -> trace.Span:  # type: ignore[override]
         """The span, which is made by looking at it."""

@@ -66,10 +66,10 @@ LAYERS = [
             "_announce",
             "_frames",
             "_light",
-            "_compiled",
             "_runs",
             "_driving",
             "_items",
+            "_compiled",
             "_bodies",
             "_call",
         )
