@@ -28,9 +28,12 @@ class Call:
         if run.traced is not None:
             run.traced.activate()
 
-    def finish(self, error: BaseException | None) -> None:
+    def finish(self, error: BaseException | None, result: Any = None) -> None:
         """End the call."""
         run = self.run
+        if run.turn is not None and run.fresh:
+            # What the task's next stage is called with goes on with its journey.
+            run.turn.key = 0 if result is None else id(result)
         self._opened.pop(self, None)
         run.suspend()
         try:
@@ -136,7 +139,7 @@ def _steps(
             else:
                 waited = coroutine.throw(thrown)
         except StopIteration as stop:
-            call.finish(None)
+            call.finish(None, stop.value)
             if _sinks.TAPS:
                 _sinks.tapped(run.stage, run.event, stop.value, None)
             return stop.value

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from stagelight import _guard, _names, _outcomes, _sinks
 from stagelight._frames import finish
-from stagelight._journey import Journey, Turn, open_journey, set_turn
+from stagelight._journey import Journey, Turn, calm, open_journey, set_turn
 from stagelight._light import light_finish
 from stagelight._quiet import (
     CURRENT,
@@ -24,7 +24,7 @@ from stagelight._quiet import (
     references,
 )
 from stagelight._runs import Run, begin_run
-from stagelight._slots import TRACING
+from stagelight._slots import PENDING, TRACING
 from stagelight._spans import Promised, Traced, begin_span
 from stagelight._tracer import TRACER
 from stagelight._trail import stale
@@ -94,8 +94,9 @@ class Items:
                 return False
             # The item begins a journey of its own.
             worker.trail = worker.journey = slot.turn = None
-            quiet = worker.quiet or Quiet()
-            worker.quiet = quiet
+            quiet = worker.quiet
+            if quiet is None:
+                quiet = worker.quiet = Quiet()
             quiet.slot = slot
             run.traced = self._traced = None
             self._token = CURRENT.set(quiet)
@@ -253,6 +254,8 @@ def _unsampled(worker: Worker, now: int) -> bool:
         worker: The thread, outermost in which it is made.
         now: The clock.
     """
+    if worker.alert & PENDING:
+        calm(worker)  # a sampled item is a turn until another one takes its place
     return (
         worker.alert == TRACING
         and POSSIBLE
