@@ -58,7 +58,7 @@ call_vectorcall(PyObject *op, PyObject *const *arguments, size_t flags,
     }
     PyObject *worker = Py_NewRef(SLOT(slot, worker));
     PyObject *alert = WORKER(worker, alert);
-    long long start = 0, end;
+    long long start = 0;
     if (!is_zero(SLOT(WORKER(worker, slot), since))) {
         result = Py_NewRef(decline);
         goto done;
@@ -90,40 +90,9 @@ call_vectorcall(PyObject *op, PyObject *const *arguments, size_t flags,
     }
     result = run(self, arguments + 1, number - 1, names);
     if (result == NULL) {
-        if (is_light) {
-            (void)light_fail(&light, slot, worker, event, start);
-        } else if ((since = PyLong_FromLongLong(start)) != NULL) {
-            PyObject *told[] = {slot, worker, Py_None, since, NULL, event};
-            (void)tell_error(bound.helper.fail, told, 6, 4);
-            Py_DECREF(since);
-        }
-        goto done;
-    }
-    end = now_ns();
-    int failed = is_light ? light_leave(&light, slot, worker, end - start) : 0;
-    if (failed) {
-        ;
-    } else if (WORKER(worker, special) != Py_False) {
-        if (is_light) {
-            failed = light_finish(&light, slot, worker, event, result, start, end);
-        } else {
-            PyObject *begun = PyLong_FromLongLong(start);
-            PyObject *ended = PyLong_FromLongLong(end);
-            failed = -1;
-            if (begun != NULL && ended != NULL) {
-                PyObject *told[] = {slot, worker, Py_None, begun, ended, event, result};
-                failed = tell(bound.helper.finish, told, 7);
-            }
-            Py_XDECREF(begun);
-            Py_XDECREF(ended);
-        }
-    } else {
-        failed = add_sample(slot, end, end - start);
-        if (is_light && !failed) {
-            failed = light_note(&light, slot, worker, result, start, end);
-        }
-    }
-    if (failed) {
+        fail_plainly(is_light ? &light : NULL, slot, worker, event, start);
+    } else if (finish_plainly(is_light ? &light : NULL, slot, worker, event, result,
+                              start) < 0) {
         Py_CLEAR(result);
     }
 done:

@@ -21,5 +21,11 @@ int light_finish(Light *light, PyObject *slot, PyObject *worker, PyObject *event
                  PyObject *result, long long start, long long end);
 int light_note(Light *light, PyObject *slot, PyObject *worker, PyObject *result,
                long long start, long long end);
+int finish_plainly(Light *light, PyObject *slot, PyObject *worker, PyObject *event,
+                   PyObject *result, long long start);
+void fail_plainly(Light *light, PyObject *slot, PyObject *worker, PyObject *event,
+                  long long start);
+
+#define OR_NONE(object) ((object) == NULL ? Py_None : (object))
 
 #endif

@@ -172,7 +172,8 @@ PyInit__native(void)
         return NULL;
     }
     if (prepare() < 0 || PyType_Ready(&CallType) < 0
-        || PyType_Ready(&ItemsType) < 0) {
+        || PyType_Ready(&ItemsType) < 0 || PyType_Ready(&CoroutineType) < 0
+        || PyType_Ready(&RestType) < 0) {
         return NULL;
     }
     PyObject *module = PyModule_Create(&definition);
@@ -183,6 +184,9 @@ PyInit__native(void)
     ended = PyErr_NewException("stagelight._native.Ended", PyExc_BaseException, NULL);
     if (decline == NULL || ended == NULL
         || PyModule_AddObject(module, "Ended", Py_NewRef(ended)) < 0
+        || PyModule_AddObject(module, "Coroutine",
+                              Py_NewRef((PyObject *)&CoroutineType)) < 0
+        || PyModule_AddObject(module, "Rest", Py_NewRef((PyObject *)&RestType)) < 0
         || PyModule_AddObject(module, "Items", Py_NewRef((PyObject *)&ItemsType)) < 0
         || PyModule_AddObject(module, "DECLINE", Py_NewRef(decline)) < 0
         || PyModule_AddObject(module, "Call", Py_NewRef((PyObject *)&CallType)) < 0) {

@@ -26,7 +26,7 @@
 /* Python functions that do what is not done here. */
 #define HELPERS(F)                                                                \
     F(fail) F(finish) F(light_fail) F(light_finish) F(remember) F(stale) F(claim)  \
-    F(items_step) F(items_item) F(items_end)
+    F(items_step) F(items_item) F(items_end) F(drive) F(drive_on) F(claim_in_task)
 
 #define OFFSET(name) Py_ssize_t name;
 #define OBJECT(name) PyObject *name;
@@ -55,7 +55,7 @@ extern Bound bound;
 extern PyObject *decline;
 /* Raised to a generator's wrapper where the generator has returned. */
 extern PyObject *ended;
-extern PyTypeObject CallType, ItemsType;
+extern PyTypeObject CallType, CoroutineType, ItemsType, RestType;
 PyObject *count_in(PyObject *module, PyObject *const *arguments, Py_ssize_t number);
 
 #define AT(object, offset) (*(PyObject **)((char *)(object) + (offset)))

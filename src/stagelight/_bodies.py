@@ -235,6 +235,15 @@ def wrapper({parameters}):
         return _result
 """
 
+#: A coroutine whose first step C takes.
+NATIVE_COROUTINE: Final = """\
+async def wrapper({parameters}):
+    _result = _native({event}, {target}({arguments}))
+    if _type(_result) is not _Rest:
+        return _result
+    return await _result.awaitable
+"""
+
 #: A generator whose steps C drives. What is sent or thrown in waits there, so that
 #: nothing that passes through is kept here; it raises ``Ended`` at the end.
 NATIVE_GENERATOR: Final = """\

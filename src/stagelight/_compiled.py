@@ -13,16 +13,17 @@ from opentelemetry.context import Context
 
 from stagelight import _names
 from stagelight._deferred import remember
+from stagelight._driving import drive, drive_on
 from stagelight._extension import NATIVE
 from stagelight._frames import fail, finish
-from stagelight._journey import FAN_OUT
 from stagelight._items import Items
+from stagelight._journey import FAN_OUT
 from stagelight._light import light_fail, light_finish
 from stagelight._quiet import CURRENT, Quiet
 from stagelight._runs import Run
 from stagelight._slots import Slot, Worker
 from stagelight._tracer import TRACER, Tracer
-from stagelight._trail import claim, stale
+from stagelight._trail import claim, claim_in_task, stale
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +44,10 @@ def _bound() -> bool:
             Tracer=Tracer,
             Worker=Worker,
             claim=claim,
+            claim_in_task=claim_in_task,
             current=CURRENT,
+            drive=drive,
+            drive_on=drive_on,
             fail=fail,
             fan_out=FAN_OUT,
             finish=finish,
@@ -90,4 +94,7 @@ def native_names(
         return {"_native": call, "_decline": NATIVE.DECLINE}
     if kind == "generator":
         return {"_native": NATIVE.Items, "_find": stage.slot, "_Ended": NATIVE.Ended}
+    if kind == "coroutine":
+        taken = NATIVE.Coroutine(stage, stage.slot)
+        return {"_native": taken, "_Rest": NATIVE.Rest, "_type": type}
     return {}

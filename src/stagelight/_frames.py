@@ -15,7 +15,7 @@ from stagelight import _guard, _names, _outcomes, _sinks
 from stagelight._announce import announce_drop, announce_failure
 from stagelight._quiet import POSSIBLE, Quiet
 from stagelight._slots import NO_SLOT, Slot, Worker
-from stagelight._spans import Traced, begin_span, close
+from stagelight._spans import begin_span, close
 from stagelight._tracer import TRACER
 from stagelight._turns import leave_call, take
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from stagelight._distribution import Distribution
     from stagelight._journey import Turn
     from stagelight._runs import Run
+    from stagelight._traced import Traced
 
 
 class Frame:

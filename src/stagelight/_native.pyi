@@ -15,6 +15,13 @@ class Call:
     ) -> None: ...
     def __call__(self, event: Any, *arguments: Any, **named: Any) -> Any: ...
 
+class Rest:
+    awaitable: Any
+
+class Coroutine:
+    def __init__(self, stage: Any, find: Callable[[], Any]) -> None: ...
+    def __call__(self, event: Any, coroutine: Any) -> Any: ...
+
 class Items:
     sent: Any
     thrown: BaseException

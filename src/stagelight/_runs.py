@@ -15,7 +15,7 @@ from stagelight import _guard, _names, _outcomes, _sinks
 from stagelight._announce import announce_drop, announce_failure
 from stagelight._frames import end_call
 from stagelight._journey import TASK_TURN
-from stagelight._spans import Traced, begin_span, close
+from stagelight._spans import begin_span, close
 from stagelight._tracer import TRACER
 from stagelight._turns import take
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from stagelight._journey import Turn
     from stagelight._records import StageRecord
     from stagelight._slots import Slot, Worker
+    from stagelight._traced import Traced
 
 
 class Run:
