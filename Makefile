@@ -10,7 +10,7 @@ FRAMEWORKS := .venv-frameworks/.ready
 NATIVE := hatch_build.py $(wildcard src/native/*.[ch])
 
 .DEFAULT_GOAL := help
-.PHONY: help setup frameworks demo demo-stack stack test unit lint types bench bench-check lock clean
+.PHONY: help setup frameworks demo demo-stack stack test unit lint types bench bench-check decay lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,9 @@ bench: $(READY) ## Measure what observing costs (ARGS="--quick calls", ARGS=--re
 
 bench-check: $(READY) ## Fail if a ratio is 15 % worse than in bench/history.json
 	$(BIN)/python bench/overhead.py --check $(ARGS)
+
+decay: $(READY) ## Measure how early alerts fire, and how quiet they are
+	$(BIN)/python -m bench.decay report $(ARGS)
 
 # One lock for all supported Python versions. Pre-releases only where nothing else
 # exists or pyproject.toml names one. ARGS=--upgrade takes newer versions.

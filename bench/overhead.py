@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from gauge.figures import Figure
 
 SCRIPT = Path(__file__).resolve()
-ROOMS = ("calls", "growth", "collection", "memory", "programs")
+ROOMS = ("calls", "growth", "collection", "memory", "capture", "programs")
 
 
 @dataclass
@@ -71,6 +71,9 @@ def measure(room: str, options: Options) -> list[Figure]:
     if room == "collection":
         turns = take_turns(SCRIPT, [lineup.COLLECTION], options.rounds, tell)
         return figures.collection(turns)
+    if room == "capture":
+        turns = take_turns(SCRIPT, lineup.CAPTURED, options.rounds, tell)
+        return figures.capture(turns)
     if room == "growth":
         events = [
             name for name, most in lineup.EVENTS.items() if most <= options.events

@@ -140,3 +140,23 @@ def current_trace(_):
     from opentelemetry import trace
 
     return trace.get_current_span().get_span_context().trace_id
+
+
+def fail_at_three(number):
+    """The number itself, but for three."""
+    if number == 3:
+        raise OwnError(number)
+    return number
+
+
+def fail_unpicklably_at_three(number):
+    """The number itself, but for three: that exception does not pickle."""
+    if number == 3:
+        raise OwnError(threading.Lock())
+    return number
+
+
+def nap(number):
+    """The number itself, a little later."""
+    time.sleep(0.02)
+    return number

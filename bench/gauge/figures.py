@@ -102,6 +102,24 @@ def calls(turns: list[Turn]) -> list[Figure]:
     return found
 
 
+def capture(turns: list[Turn]) -> list[Figure]:
+    """What keeping failed events costs, over the same without."""
+
+    def bound(name: str) -> float | None:
+        if name.endswith(lineup.DECLARED):
+            return None
+        return 1 / 0.95 if name.endswith(lineup.FAILURES) else 1.02
+
+    return [
+        Figure(
+            f"{name} / off",
+            tuple(1 + turn[name]["us"] / turn[name]["bare"] for turn in turns),
+            bound=bound(name),
+        )
+        for name in turns[0]
+    ]
+
+
 def growth(turns: list[Turn]) -> list[Figure]:
     """Cost of an event among many, over that among few."""
     found = []
@@ -139,8 +157,10 @@ def collection(turns: list[Turn]) -> list[Figure]:
         figure("collection of slots that are new", "young"),
         figure("OTLP encoding of it", "encode"),
         figure("collection by the clock, a worker running", "wall"),
-        figure("longest hold-up of a worker", "hold-up", 5),
-        figure("the same without a collection", "hold-up without"),
+        figure("longest hold-up of a worker in a collection", "hold-up", 5),
+        figure("longest in any of several collections", "worst hold-up"),
+        figure("longest garbage collection in any of them", "garbage"),
+        figure("longest without a collection", "hold-up without"),
         figure("longest gap of a worker by the clock", "gap"),
         figure("the same by the clock without a collection", "gap without"),
         Figure(

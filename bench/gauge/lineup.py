@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gauge import flows, growth, load, stages
+from gauge import captures, flows, growth, load, stages
 from gauge.stages import DEFAULT, EVERY, EVERY_OTLP, METRICS
 
 if TYPE_CHECKING:
@@ -69,6 +69,19 @@ _OURS = {
 }
 CALLS = (*_OURS, *OTHERS)
 
+FAILURES = "1,000 failures a second"
+DECLARED = "function, attributes declared"
+CAPTURED: dict[str, Callable[[], Round]] = {
+    f"{mode}: {kind}": partial(captures.unfailing, KINDS[kind], mode)
+    for mode in (METRICS, DEFAULT)
+    for kind in (FUNCTION, FETCHED, COROUTINE)
+}
+CAPTURED[f"{METRICS}: {DECLARED}"] = partial(
+    captures.unfailing, stages.function, METRICS, ("source",)
+)
+CAPTURED[f"{METRICS}: {FAILURES}"] = partial(captures.failing, METRICS)
+CAPTURED = {f"capture, {name}": round_ for name, round_ in CAPTURED.items()}
+
 STAGES = "stages"
 THREADS = "threads"
 EVENTS = {f"after {number:,} events": number for number in growth.EVENTS}
@@ -80,6 +93,7 @@ _WHOLE: dict[str, Callable[[], Round]] = {
     **{name: partial(growth.after, DEFAULT, number) for name, number in EVENTS.items()},
     COLLECTION: load.collection,
     MEMORY: load.memory,
+    **CAPTURED,
 }
 
 

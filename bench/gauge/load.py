@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gc
 import random
+import statistics
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from gauge.pauses import Looper
+from gauge.pauses import Garbage, Looper
 from gauge.stages import (
     ATTRIBUTES,
     DEFAULT,
@@ -34,9 +35,9 @@ SLOTS = STAGES * WORKERS
 #: of each stage in each thread and second.
 SECONDS = 70
 LATER = 20
-_CALLS = 5
+_CALLS = 10
 _SECOND = 1_000_000_000
-_COLLECTIONS = 2
+_COLLECTIONS = 5
 
 
 class House:
@@ -157,14 +158,24 @@ def collection() -> Round:
             "by hand": min(thread_ms(by_hand) for _ in range(2)),
         }
         looper = Looper(functions[0])
-        start = time.perf_counter()
-        for _ in range(_COLLECTIONS):
-            collect()
-        lasted = time.perf_counter() - start
-        time.sleep(0.1)  # the last gap ends
-        figures["hold-up"], figures["gap"] = looper.longest()
-        figures["wall"] = lasted * 1e3 / _COLLECTIONS
-        time.sleep(min(lasted, 1))
+        lasted, pauses = [], []
+        with Garbage() as garbage:
+            for _ in range(_COLLECTIONS):
+                house.call(functions)  # what was new is no more
+                looper.longest()
+                start = time.perf_counter()
+                collect()
+                lasted.append(time.perf_counter() - start)
+                time.sleep(0.02)  # the last gap ends
+                pauses.append(looper.longest())
+        figures["wall"] = statistics.median(lasted) * 1e3
+        for name, found in zip(
+            ("hold-up", "gap"), zip(*pauses, strict=True), strict=True
+        ):
+            figures[name] = statistics.median(found)
+            figures[f"worst {name}"] = max(found)
+        figures["garbage"] = garbage.longest
+        time.sleep(min(sum(lasted), 1))
         figures["hold-up without"], figures["gap without"] = looper.longest()
         looper.stop()
         return figures

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gauge.cases import cpu
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from gauge.cases import Function
 
 #: Seconds; shorter pauses are not looked at.
@@ -61,3 +64,29 @@ class Looper:
         """End it."""
         self._stop = True
         self._thread.join()
+
+
+class Garbage:
+    """The longest garbage collection meanwhile: the interpreter's, which holds up all.
+
+    Attributes:
+        longest: Milliseconds of CPU.
+    """
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self._began = 0.0
+
+    def __enter__(self) -> Self:
+        gc.callbacks.append(self._note)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        gc.callbacks.remove(self._note)
+
+    def _note(self, phase: str, _: Any) -> None:
+        now = time.thread_time()
+        if phase == "start":
+            self._began = now
+        else:
+            self.longest = max(self.longest, (now - self._began) * 1e3)

@@ -3,11 +3,12 @@
 #include "native.h"
 
 #include <limits.h>
+#include <string.h>
 
 /* More cells than this are Python's. */
 #define CELLS 512
 /* So are samples of days, and more samples at once: their sum has to fit. */
-#define LONG (1LL << 48)
+#define LONG (1ULL << 48)
 #define MANY (1 << 14)
 
 /* The first bound that is not below the value, as ``bisect_left`` finds it. */
@@ -24,82 +25,66 @@ cell_of(const long long *bounds, Py_ssize_t number, long long value)
     return first - bounds;
 }
 
-static int
-add_to(PyObject *cells, Py_ssize_t cell, long long more)
-{
-    PyObject *key = PyLong_FromSsize_t(cell), *sum = NULL;
-    if (key == NULL) {
-        return -1;
-    }
-    int failed = -1;
-    PyObject *before = PyDict_GetItemWithError(cells, key);
-    if (before != NULL) {
-        long long number = PyLong_AsLongLong(before);
-        if (number == -1 && PyErr_Occurred()) {
-            goto done;
-        }
-        more += number;
-    } else if (PyErr_Occurred()) {
-        goto done;
-    }
-    sum = PyLong_FromLongLong(more);
-    failed = sum == NULL ? -1 : PyDict_SetItem(cells, key, sum);
-done:
-    Py_XDECREF(sum);
-    Py_DECREF(key);
-    return failed;
-}
-
 PyObject *
 count_in(PyObject *module, PyObject *const *arguments, Py_ssize_t given)
 {
     (void)module;
-    if (given != 3 || !PyDict_CheckExact(arguments[0])
-        || !PyList_CheckExact(arguments[1])) {
-        PyErr_SetString(PyExc_TypeError, "count_in(dict, list, buffer)");
+    if (given != 3) {
+        PyErr_SetString(PyExc_TypeError, "count_in(samples, bounds, width)");
         return NULL;
     }
-    Py_buffer buffer;
-    if (PyObject_GetBuffer(arguments[2], &buffer, PyBUF_SIMPLE) < 0) {
+    Py_ssize_t width = PyLong_AsSsize_t(arguments[2]);
+    if (width == -1 && PyErr_Occurred()) {
         return NULL;
     }
-    const long long *bounds = buffer.buf;
-    Py_ssize_t edges = buffer.len / (Py_ssize_t)sizeof(long long);
-    unsigned counts[CELLS] = {0};
+    Py_buffer samples, edges;
+    if (PyObject_GetBuffer(arguments[0], &samples, PyBUF_FORMAT) < 0) {
+        return NULL;
+    }
+    if (PyObject_GetBuffer(arguments[1], &edges, PyBUF_FORMAT) < 0) {
+        PyBuffer_Release(&samples);
+        return NULL;
+    }
     PyObject *result = NULL;
-    long long total = 0, top = LLONG_MIN, bottom = LLONG_MAX;
-    if (edges >= CELLS || PyList_GET_SIZE(arguments[1]) > MANY) {
+    const unsigned long long *values = samples.buf;
+    const long long *bounds = edges.buf;
+    Py_ssize_t number = samples.len / (Py_ssize_t)sizeof(*values);
+    Py_ssize_t last_edge = edges.len / (Py_ssize_t)sizeof(*bounds);
+    unsigned counts[CELLS] = {0};
+    unsigned long long total = 0, top = 0, bottom = ULLONG_MAX;
+    if (strcmp(samples.format, "Q") != 0 || strcmp(edges.format, "q") != 0
+        || number == 0 || width < (Py_ssize_t)sizeof(*counts) || width > 8) {
+        PyErr_SetString(PyExc_TypeError, "count_in: not the arrays it is made for");
+        goto done;
+    }
+    if (last_edge >= CELLS || number > MANY) {
         PyErr_SetString(PyExc_OverflowError, "too many");
         goto done;
     }
-    /* Nothing in here lets other code run: the list stays as it is. */
-    Py_ssize_t number = PyList_GET_SIZE(arguments[1]);
     for (Py_ssize_t place = 0; place < number; place++) {
-        PyObject *sample = PyList_GET_ITEM(arguments[1], place);
-        if (!PyLong_CheckExact(sample)) {
-            PyErr_SetString(PyExc_TypeError, "a sample is no integer");
-            goto done;
-        }
-        long long value = PyLong_AsLongLong(sample);
-        if (value == -1 && PyErr_Occurred()) {
-            goto done;
-        }
-        if (value > LONG || value < -LONG) {
+        unsigned long long value = values[place];
+        if (value > LONG) {
             PyErr_SetString(PyExc_OverflowError, "a sample is too large");
             goto done;
         }
         total += value;
         top = value > top ? value : top;
         bottom = value < bottom ? value : bottom;
-        counts[cell_of(bounds, edges, value)]++;
+        counts[cell_of(bounds, last_edge, (long long)value)]++;
     }
-    for (Py_ssize_t cell = 0; cell <= edges; cell++) {
-        if (counts[cell] && add_to(arguments[0], cell, counts[cell]) < 0) {
-            goto done;
+    Py_ssize_t first = cell_of(bounds, last_edge, (long long)bottom);
+    Py_ssize_t last = cell_of(bounds, last_edge, (long long)top);
+    unsigned char fields[CELLS * 8] = {0};
+    for (Py_ssize_t cell = first; cell <= last; cell++) {
+        unsigned char *field = fields + width * (cell - first);
+        for (unsigned left = counts[cell]; left; left >>= 8) {
+            *field++ = (unsigned char)left;
         }
     }
-    result = Py_BuildValue("LLL", total, top, bottom);
+    result = Py_BuildValue("ny#KKK", first, fields, width * (last - first + 1), total,
+                           top, bottom);
 done:
-    PyBuffer_Release(&buffer);
+    PyBuffer_Release(&edges);
+    PyBuffer_Release(&samples);
     return result;
 }

@@ -123,8 +123,9 @@ static PyMethodDef methods[] = {
     {"bind", (PyCFunction)(void (*)(void))bind, METH_VARARGS | METH_KEYWORDS,
      "Take the classes and functions that the record consists of."},
     {"count_in", (PyCFunction)(void (*)(void))count_in, METH_FASTCALL,
-     "count_in(cells, samples, bounds): count samples into cells, in place; gives their "
-     "sum, maximum and minimum. The bounds are 64-bit integers in a buffer."},
+     "count_in(samples, bounds, width): count samples, an array of \"Q\", into cells, "
+     "between bounds, one of \"q\"; gives the first cell, the numbers of samples from "
+     "there on in so many bytes each, their sum, maximum and minimum."},
     {"clock", native_clock, METH_NOARGS, "The clock, in nanoseconds."},
     {"use_clock", use_clock, METH_O,
      "Read another clock, which a test moves; with None, the usual one."},
@@ -152,15 +153,9 @@ prepare(void)
     bound.throw_name = PyUnicode_InternFromString("throw");
     bound.process = PyUnicode_InternFromString("process");
     bound.journey = PyUnicode_InternFromString("journey");
-    PyObject *list = PyList_New(0);
-    PyObject *append = list == NULL ? NULL : PyObject_GetAttrString(list, "append");
-    Py_XDECREF(list);
-    if (append == NULL || !PyCFunction_Check(append) || PyErr_Occurred()) {
-        Py_XDECREF(append);
+    if (PyErr_Occurred()) {
         return -1;
     }
-    bound.append = PyCFunction_GET_FUNCTION(append);
-    Py_DECREF(append);
     return 0;
 }
 
@@ -173,11 +168,15 @@ PyInit__native(void)
     }
     if (prepare() < 0 || PyType_Ready(&CallType) < 0
         || PyType_Ready(&ItemsType) < 0 || PyType_Ready(&CoroutineType) < 0
-        || PyType_Ready(&RestType) < 0) {
+        || PyType_Ready(&RestType) < 0 || PyType_Ready(&PausesType) < 0) {
         return NULL;
     }
     PyObject *module = PyModule_Create(&definition);
     if (module == NULL) {
+        return NULL;
+    }
+    if (PyModule_AddObject(module, "Pauses", Py_NewRef((PyObject *)&PausesType)) < 0) {
+        Py_DECREF(module);
         return NULL;
     }
     decline = PyObject_CallNoArgs((PyObject *)&PyBaseObject_Type);

@@ -46,7 +46,6 @@ typedef struct {
     PyObject *clock; /* only under test, else NULL */
     PyObject *zero, *one;
     PyObject *turn_over, *slot_name, *ended, *outcome, *key, *journey, *success, *process, *throw_name;
-    PyCFunction append; /* of lists */
     long fan_out;
 } Bound;
 
@@ -55,7 +54,7 @@ extern Bound bound;
 extern PyObject *decline;
 /* Raised to a generator's wrapper where the generator has returned. */
 extern PyObject *ended;
-extern PyTypeObject CallType, CoroutineType, ItemsType, RestType;
+extern PyTypeObject CallType, CoroutineType, ItemsType, PausesType, RestType;
 PyObject *count_in(PyObject *module, PyObject *const *arguments, Py_ssize_t number);
 
 #define AT(object, offset) (*(PyObject **)((char *)(object) + (offset)))
@@ -93,13 +92,10 @@ is_zero(PyObject *number)
 
 long long other_clock(void);
 
-/* The clock of time.perf_counter_ns(), or the one that a test moves. */
+/* The clock of time.perf_counter_ns(). */
 static inline long long
-now_ns(void)
+clock_ns(void)
 {
-    if (bound.clock != NULL) {
-        return other_clock();
-    }
 #if defined(__linux__)
     struct timespec at;
     clock_gettime(CLOCK_MONOTONIC, &at);
@@ -111,6 +107,13 @@ now_ns(void)
 #else
     return (long long)_PyTime_GetPerfCounter();
 #endif
+}
+
+/* The same, or the clock that a test moves. */
+static inline long long
+now_ns(void)
+{
+    return bound.clock == NULL ? clock_ns() : other_clock();
 }
 
 /* One stage's slot in the running thread, kept from the last call. */

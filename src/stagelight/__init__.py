@@ -5,7 +5,16 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any, Final
 
-from stagelight import _cpu, _guard, _logs, _metrics, _sinks
+from stagelight import (
+    _budget,
+    _cpu,
+    _guard,
+    _logs,
+    _metrics,
+    _sampling,
+    _sinks,
+)
+from stagelight._detail import detail
 from stagelight._errors import ConfigurationError, StagelightError
 from stagelight._pipeline import Pipeline, journey
 from stagelight._pool import ON_CHILD
@@ -29,6 +38,7 @@ __all__ = [
     "__version__",
     "asgi_app",
     "configure",
+    "detail",
     "drop",
     "force_flush",
     "journey",
@@ -89,8 +99,17 @@ def _serve_if_asked() -> None:
         _guard.LOG.warning("stagelight serves no page: %s", error)
 
 
+def _start_alerts(setting: object) -> None:
+    from stagelight import alerts
+
+    alerts.start(setting)
+
+
 _cpu.register()
+_sampling.register()
+_budget.register()
 _metrics.register()
 _logs.register()
 ON_CHILD.append(_configure_child)
 _sinks.CONFIGURED.append(_serve_if_asked)
+_sinks.ON_ALERTS.append(_start_alerts)

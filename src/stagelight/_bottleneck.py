@@ -46,12 +46,17 @@ def find_bottleneck(
         uptime: Seconds since recording began.
         computed: Processor seconds of the process since then.
     """
-    free = [one for one in stages.values() if not _hindered(_together(one, stages))]
     limit = uptime * _BLOCKED_ENOUGH
+    fed = [
+        (name, stage)
+        for stage in stages.values()
+        if not _hindered(_together(stage, stages))
+        for name in _upstream(stage.inputs, passes)
+        if name in queues
+    ]
     behind = [
         (queues[name].put_blocked, name, stage)
-        for stage in free
-        for name in queues.keys() & _upstream(stage.inputs, passes)
+        for name, stage in fed
         if queues[name].put_blocked > limit
     ]
     if behind:
@@ -71,8 +76,7 @@ def find_bottleneck(
         return None
     loaded = [
         (_share(worst), _load(queues[name], uptime), name, worst)
-        for stage in free
-        for name in queues.keys() & _upstream(stage.inputs, passes)
+        for name, stage in fed
         if _load(queues[name], uptime) >= _LOADED
         for worst in [max(_together(stage, stages), key=_share)]
     ]
@@ -91,6 +95,8 @@ def find_bottleneck(
 
 def _upstream(names: Iterable[str], passes: Mapping[str, set[str]]) -> set[str]:
     """Queues and pools that a stage's events come through, dispatchers included."""
+    if not passes:
+        return set(names)
     found: set[str] = set()
     left = list(names)
     while left:
@@ -135,10 +141,11 @@ def _together(stage: StageStats, stages: Mapping[str, StageStats]) -> list[Stage
 
 def _hindered(together: Iterable[StageStats]) -> bool:
     """Whether stages that run in one call wait for room longer than they work."""
-    seconds = [stage.worker_seconds for stage in together]
-    return sum(one[_names.BLOCKED_STATE] for one in seconds) > sum(
-        one[_names.BUSY] for one in seconds
-    )
+    blocked = busy = 0.0
+    for stage in together:
+        blocked += stage.worker_seconds[_names.BLOCKED_STATE]
+        busy += stage.worker_seconds[_names.BUSY]
+    return blocked > busy
 
 
 def _behind(

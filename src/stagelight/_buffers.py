@@ -99,12 +99,16 @@ class PoolRecord:
         self.kind = kind
         self.backlog = QueueRecord(pipeline, name)
         self.limit = 0
+        #: How many workers run something, where that is not seen from the counts.
+        self.working: Callable[[], int] | None = None
         self.after_fork()
 
     def busy(self) -> int:
         """Tasks running now."""
         running = self.started - self.completed
-        if self.kind == "process":
+        if self.working is not None:
+            running = self.working()
+        elif self.kind == "process":
             running = self.submitted - self.completed
         return max(min(running, self.limit or running), 0)
 

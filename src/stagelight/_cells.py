@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from functools import cache, lru_cache
+from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from stagelight import _names
@@ -39,6 +40,57 @@ BOUNDS: Final = sorted(
     {_explicit_bound(seconds) for seconds in _names.PIPELINE_BUCKETS}
     | {_exponential_bound(index) for index in range(_FIRST_INDEX, _LAST_INDEX + 1)}
 )
+
+#: A cell's number of samples is a field of so many bytes of one large number: two sets
+#: of cells are added, subtracted and published by one operation each, and a number is
+#: a third of the memory of a table. A million samples a second fill it in four years.
+FIELD: Final = 6
+_SPLIT: Final = Struct("<IH")
+#: The highest bit of each field, which stays free: there a difference shows which field
+#: is below nothing.
+_SPARE: Final = sum(1 << 8 * FIELD * (cell + 1) - 1 for cell in range(len(BOUNDS) + 1))
+
+
+def pack(cells: Mapping[int, int]) -> int:
+    """Cells as one number.
+
+    Args:
+        cells: Number of samples by cell.
+    """
+    return sum(number << 8 * FIELD * cell for cell, number in cells.items())
+
+
+def unpack(packed: int) -> dict[int, int]:
+    """Number of samples by cell, where there are any.
+
+    Args:
+        packed: Cells as one number.
+    """
+    data = packed.to_bytes(-(-packed.bit_length() // (8 * FIELD)) * FIELD, "little")
+    return {
+        cell: low | high << 32
+        for cell, (low, high) in enumerate(_SPLIT.iter_unpack(data))
+        if low or high
+    }
+
+
+def subtract(later: int, earlier: int) -> int:
+    """Cells less earlier ones; nothing is left where more were there before.
+
+    Args:
+        later: Cells as one number.
+        earlier: The same.
+    """
+    difference = (later | _SPARE) - earlier
+    if difference & _SPARE == _SPARE:
+        return difference ^ _SPARE
+    before = unpack(earlier)
+    return pack(
+        {
+            cell: max(number - before.get(cell, 0), 0)
+            for cell, number in unpack(later).items()
+        }
+    )
 
 
 @lru_cache(maxsize=8)

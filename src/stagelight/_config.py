@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 import os
-import re
 import sys
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -18,14 +16,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from stagelight import _names
-from stagelight._capture import Capture, read_capture
-from stagelight._declared import from_configuration_file, read_stages
+from stagelight._accepted import READERS, refuse
+from stagelight._declared import from_configuration_file
 from stagelight._errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
+    from stagelight._capture import Capture
     from stagelight._patterns import Pattern
 
 ENVIRONMENT: Final = "STAGELIGHT_"
@@ -55,6 +53,10 @@ class Settings:
         tap: Whether samples of events may be looked at.
         trace_url: Address of a trace, with ``{trace_id}`` in it.
         redact: Regular expressions of what never leaves, beside the usual secrets.
+        alerts: Whether rules are evaluated, or a table of what differs.
+        detail: How much is recorded: ``basic``, ``normal`` or ``detailed``.
+        cost_budget: Share of a worker's busy time above which stagelight records less
+            by itself; 0 for never.
     """
 
     pipeline: str | None = None
@@ -73,6 +75,9 @@ class Settings:
     tap: bool = False
     trace_url: str | None = None
     redact: tuple[str, ...] = ()
+    alerts: bool | Mapping[str, Any] | None = None
+    detail: Literal["basic", "normal", "detailed"] = "normal"
+    cost_budget: float = 0.02
 
     def wants_queue(self, name: str) -> bool:
         """Whether a queue or pool of that name is to be observed.
@@ -102,9 +107,9 @@ def load(
     values: dict[str, Any] = {}
     origin, table = _find_table(folder or _here())
     for key, value in table.items():
-        _known(key, key, origin, list(_READERS))
-        values[key] = _READERS[key](value, f"{origin}: {key}")
-    variables = {f"{ENVIRONMENT}{key.upper()}": key for key in _READERS}
+        _known(key, key, origin, list(READERS))
+        values[key] = READERS[key](value, f"{origin}: {key}")
+    variables = {f"{ENVIRONMENT}{key.upper()}": key for key in READERS}
     for variable, text in (os.environ if environment is None else environment).items():
         if variable == _NATIVE:  # it was looked at as we were imported
             if text.strip() not in {"", "0", "1"}:
@@ -113,7 +118,7 @@ def load(
         if variable.startswith(ENVIRONMENT) and text.strip():
             _known(variable, variables.get(variable), "environment", list(variables))
             key = variables[variable]
-            values[key] = _READERS[key](_from_text(key, text), variable)
+            values[key] = READERS[key](_from_text(key, text), variable)
     declared = from_configuration_file(
         os.environ if environment is None else environment
     )
@@ -123,7 +128,7 @@ def load(
 
 
 def _known(given: str, key: str | None, origin: str, known: list[str]) -> None:
-    if key in _READERS:
+    if key in READERS:
         return
     near = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}? " if near else ""
@@ -154,7 +159,7 @@ def _find_table(folder: Path | None) -> tuple[str, Mapping[str, Any]]:
             if isinstance(table, dict):
                 return f"{path} [tool.stagelight]", table
             if table is not None:
-                raise _refuse(table, f"{path}: tool.stagelight", "a table")
+                raise refuse(table, f"{path}: tool.stagelight", "a table")
     return "", {}
 
 
@@ -191,127 +196,13 @@ def _from_text(key: str, text: str) -> Any:  # noqa: PLR0911 - one for each form
         return _json(text)
     if key in {"stages", "queues"}:
         return [part.strip() for part in text.split(",") if part.strip()]
-    if key in {"json_logs", "tap"}:
+    if key in {"json_logs", "tap", "alerts"}:
         words = {"true": True, "1": True, "false": False, "0": False}
         return words.get(text.lower(), text)
-    if key.endswith("_per_second") and text.lower() != "all":
+    number = key == "cost_budget" or key.endswith("_per_second")
+    if number and text.lower() != "all":
         try:
             return float(text)
         except ValueError:
             return text
     return text
-
-
-def _refuse(value: object, place: str, accepted: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"{place}: {value!r} is not accepted; it takes {accepted}"
-    )
-
-
-def _read_name(value: object, place: str) -> str:
-    if (
-        isinstance(value, str)
-        and value.strip()
-        and value.isprintable()
-        and len(value) <= _names.MAX_NAME
-    ):
-        return value
-    raise _refuse(value, place, f"a text of 1 to {_names.MAX_NAME} characters")
-
-
-def _texts(value: object, place: str, accepted: str) -> list[str]:
-    if isinstance(value, list) and all(isinstance(one, str) for one in value):
-        return value
-    raise _refuse(value, place, f"a list of texts, each {accepted}")
-
-
-def _read_queues(value: object, place: str) -> tuple[str, ...]:
-    accepted = "a glob over names of queues, or !glob to leave some out"
-    texts = _texts(value, place, accepted)
-    for text in texts:
-        if not text.removeprefix("!").strip():
-            raise _refuse(text, place, accepted)
-    return tuple(texts)
-
-
-def _read_rate(value: object, place: str) -> float | Literal["all"]:
-    if value == "all":
-        return "all"
-    if (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-        and value >= 0
-    ):
-        return float(value)
-    raise _refuse(value, place, 'a number from 0 up, or "all"')
-
-
-def _read_flag(value: object, place: str) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise _refuse(value, place, "true or false")
-
-
-def _read_path(value: object, place: str) -> str:
-    if isinstance(value, str) and all(
-        part.isidentifier() for part in value.replace("-", "_").split(".")
-    ):
-        return value
-    raise _refuse(value, place, "an attribute or key, or several joined as meta.id")
-
-
-def _read_text(value: object, place: str) -> str:
-    if isinstance(value, str) and value.strip():
-        return value.strip()
-    raise _refuse(value, place, "a text")
-
-
-def _read_ingress(value: object, place: str) -> str:
-    if value in {"push", "pull"}:
-        return str(value)
-    raise _refuse(value, place, '"push" or "pull"')
-
-
-def _read_trace_url(value: object, place: str) -> str:
-    if (
-        isinstance(value, str)
-        and value.startswith(("http://", "https://"))
-        and "{trace_id}" in value
-    ):
-        return value
-    raise _refuse(
-        value,
-        place,
-        "an http(s) address with {trace_id}, as .../trace/{trace_id}",
-    )
-
-
-def _read_redact(value: object, place: str) -> tuple[str, ...]:
-    texts = _texts(value, place, "a regular expression")
-    for text in texts:
-        try:
-            re.compile(text)
-        except re.error as error:  # noqa: PERF203 - a handful, once
-            raise _refuse(text, place, f"a regular expression: {error}") from None
-    return tuple(texts)
-
-
-_READERS: Final[dict[str, Callable[[object, str], Any]]] = {
-    "pipeline": _read_name,
-    "stages": read_stages,
-    "queues": _read_queues,
-    "journeys_per_second": _read_rate,
-    "rescues_per_second": _read_rate,
-    "json_logs": _read_flag,
-    "event_id": _read_path,
-    "capture": read_capture,
-    "listen": _read_text,
-    "watchdog": _read_text,
-    "grpc": _read_text,
-    "token": _read_text,
-    "ingress": _read_ingress,
-    "tap": _read_flag,
-    "trace_url": _read_trace_url,
-    "redact": _read_redact,
-}

@@ -4,78 +4,44 @@ from __future__ import annotations
 
 import threading
 from time import perf_counter_ns as clock
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from stagelight import _cpu, _guard
-from stagelight._call import compile_wrapper
+from stagelight import _cpu
+from stagelight._budget import BUDGET
 from stagelight._cells import NANOSECONDS
+from stagelight._detail import DETAIL
 from stagelight._insights import TelemetryCost
-from stagelight._records import StageRecord
-from stagelight._registry import REGISTRY, PipelineRecord
+from stagelight._registry import REGISTRY
+from stagelight._toll import ended
+from stagelight._workers import WORKERS
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-_CALLS: Final = 1000
-_ROUNDS: Final = 5
 #: How our own threads and those of OpenTelemetry's exporters are named.
 _OURS: Final = ("stagelight-", "Otel")
-_MEASURED: Final[list[float]] = []
 
 
 def telemetry_cost() -> TelemetryCost:
     """The cost so far."""
-    per_call = _per_call()
-    with REGISTRY.lock:
-        stages = [s for p in REGISTRY.pipelines.values() for s in p.stages.values()]
-    calls = 0
-    for stage in stages:
-        with stage.lock:
-            calls += stage.retired.finished + sum(one.finished for one in stage.slots)
+    whole = ended()
+    for worker in list(WORKERS):
+        toll = worker.toll
+        if toll is not None:
+            whole.add(toll.whole)
+            whole.add(toll.rest(worker))
     background = 0
     for thread in threading.enumerate():
         if thread.name.startswith(_OURS) and thread.native_id is not None:
             background += _cpu.thread_time(thread.native_id) or 0
-    recording = per_call * calls
     uptime = max(clock() - REGISTRY.started, 1)
+    cost = whole.cost
     return TelemetryCost(
-        per_call=per_call,
-        calls=calls,
-        recording=recording,
+        per_call=cost / whole.calls / NANOSECONDS if whole.calls else 0.0,
+        calls=whole.calls,
+        recording=cost / NANOSECONDS,
         background=background / NANOSECONDS,
-        share=(recording + background / NANOSECONDS) / uptime * NANOSECONDS,
+        share=(cost + background) / uptime,
+        busy_share=cost / max(whole.busy + cost, 1),
+        worst_share=BUDGET.share,
+        budget=DETAIL.budget,
+        detail=DETAIL.level,
+        chosen=DETAIL.chosen,
     )
-
-
-def _per_call() -> float:
-    """Seconds that recording adds to one call; measured once, in about 3 ms."""
-    if not _MEASURED:
-        thread = threading.Thread(target=_measure, name="stagelight-measure")
-        thread.start()
-        thread.join()
-    return _MEASURED[0] if _MEASURED else 0.0
-
-
-def _measure() -> None:
-    """A thread's own: its worker, and what it records, end with it."""
-    try:
-        stage = StageRecord(PipelineRecord("stagelight"), "cost", "call", "cost")
-        observed = compile_wrapper(stage, _nothing)
-        stage.slot().worker.alert = 0
-        rounds = [(_time(_nothing), _time(observed)) for _ in range(_ROUNDS)]
-        # The least of each: one round in which the bare one was held up says nothing.
-        bare, whole = map(min, zip(*rounds, strict=True))
-        _MEASURED.append(max(whole - bare, 0) / _CALLS / NANOSECONDS)
-    except Exception as error:  # noqa: BLE001 - then nothing is known of it
-        _guard.caught("cost", error)
-
-
-def _time(function: Callable[[object], object]) -> int:
-    start = clock()
-    for _ in range(_CALLS):
-        function(None)
-    return clock() - start
-
-
-def _nothing(event: object) -> object:
-    return event

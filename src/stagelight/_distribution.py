@@ -1,31 +1,52 @@
 """Latency distributions from which every reader derives its own buckets.
 
 Values are integer nanoseconds, hence sums are exact and merging is associative. A new
-sample costs no more than a list's append: samples wait in a buffer and are sorted into
-cells many at a time, which is a third of the work of doing it one by one. The finished
-part and its buffer are published as one tuple, so that a reader in another thread sees
-each sample exactly once.
+sample costs no more than an array's append: samples wait in a buffer and are sorted
+into cells many at a time, which is a third of the work of doing it one by one.
+
+What is finished is one tuple, replaced as a whole, which also tells how many samples at
+the buffer's front are in it already. A reader in another thread copies the buffer, and
+looks again where the tuple was replaced meanwhile: it sees each sample exactly once.
 """
 
 from __future__ import annotations
 
+import sys
 from array import array
-from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from stagelight._cells import BOUNDS, NANOSECONDS
-from stagelight._extension import NATIVE
+from stagelight._cells import NANOSECONDS, pack, subtract, unpack
+from stagelight._folding import folded, value_at, values_at
 from stagelight._model import Quantiles
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stagelight._folding import Buffer, Folded, State
+
 #: Samples that are folded at once: more cost memory, fewer cost time.
-BATCH: Final = 256
+BATCH: Final = 128
+#: Samples that a merge leaves to be folded.
+_HEAP: Final = 4096
 NEVER: Final = 1 << 62
+_BLANK: Final = (0, 0, 0, 0, NEVER, 0)
 _SHARES: Final = (0.5, 0.95, 0.99)
 _NOTHING: Final = Quantiles(0, None, None, None, None, None)
-_EDGES: Final = array("q", BOUNDS)
-#: Cells that are not empty, sum, maximum, minimum, and the buffer of what came later.
-_State = tuple[dict[int, int], int, int, int, list[int]]
+
+
+def _array() -> array[int]:
+    return array("Q")
+
+
+#: Makes a buffer. An array takes a fifth of the memory of a list of as many numbers,
+#: but may not be read while it grows where there is no interpreter lock.
+_buffer: Final[Callable[[], Buffer]] = (
+    _array if getattr(sys, "_is_gil_enabled", lambda: True)() else list
+)
+
+#: Of those that take no more samples.
+_EMPTY: Final = _buffer()
 
 
 @dataclass(frozen=True)
@@ -45,101 +66,130 @@ class Distribution:
     finalizer, may write as well. Everybody may read.
 
     Attributes:
-        add: Appends one sample to the buffer; who uses it looks it up anew for each
-            sample, and calls ``fold`` sooner or later.
-        exemplars: The newest sampled span of a cell, where there was one.
+        add: Appends one sample to the buffer; who uses it calls ``fold`` sooner or
+            later.
     """
 
-    __slots__ = ("_folding", "_state", "add", "exemplars")
+    __slots__ = ("_buffer", "_exemplars", "_folding", "_state", "add")
 
     def __init__(self) -> None:
-        buffer: list[int] = []
-        self.add = buffer.append
-        self._state: _State = ({}, 0, 0, NEVER, buffer)
+        self._buffer = _buffer()
+        self.add = self._buffer.append
+        self._state: State = _BLANK
         self._folding = False
-        self.exemplars: dict[int, Exemplar] = {}
+        self._exemplars: dict[int, Exemplar] | None = None
+
+    @property
+    def exemplars(self) -> dict[int, Exemplar]:
+        """The newest sampled span of a cell, where there was one; for the writer."""
+        found = self._exemplars
+        if found is None:
+            found = self._exemplars = {}
+        return found
 
     @property
     def count(self) -> int:
         """How many samples were recorded."""
-        cells, _, _, _, buffer = self._state
-        return sum(cells.values()) + len(buffer)
+        state, waiting = self._look()
+        return state[1] + len(waiting)
 
     @property
     def sum(self) -> int:
         """Sum of all samples."""
-        _, sum_, _, _, buffer = self._state
-        return sum_ + sum(buffer[:])
+        state, waiting = self._look()
+        return state[2] + sum(waiting)
 
     @property
     def max(self) -> int:
         """The largest sample, 0 where there is none."""
-        return _folded(self._state)[2]
+        return folded(*self._look())[3]
 
     @property
     def min(self) -> int:
         """The smallest sample; without any, more than a sample can be."""
-        return _folded(self._state)[3]
+        return folded(*self._look())[4]
 
     @property
     def cells(self) -> dict[int, int]:
         """Number of samples by cell, where there are any."""
-        return _folded(self._state)[0]
+        return unpack(folded(*self._look())[0])
+
+    def _look(self) -> tuple[State, Buffer]:
+        """What is finished, and a copy of what is not, as they were at one moment."""
+        while True:
+            state = self._state
+            waiting = self._buffer[:]
+            if state is self._state:
+                break
+        done = state[5]
+        if done and len(waiting) >= done:
+            waiting = waiting[done:]
+        return state, waiting
 
     def record(self, value: int) -> None:
         """Add one sample."""
-        self.add(value)
-        if len(self._state[4]) >= BATCH:
+        self.add(max(0, value))
+        if len(self._buffer) >= BATCH:
             self.fold()
 
     def fold(self) -> int:
         """Sort the buffer into cells; returns how many samples were in it."""
-        state = self._state
-        buffer = state[4]
+        buffer = self._buffer
         if self._folding or not buffer:
             return 0
         self._folding = True
-        fresh: list[int] = []
         try:
-            # First, so that whoever interrupts the rest writes what is kept.
-            self.add = fresh.append
-            folded = _folded(state)
-        except BaseException:  # a signal's, such as KeyboardInterrupt
-            buffer += fresh
-            self.add = buffer.append
+            state, waiting = self._look()
+            number = len(waiting)
+            done = state[5] + number
+            now = folded(state, waiting)
+            both: State = (*now, done)
+            after: State = (*now, 0)
+            # No calls from here on: nothing interrupts it where that matters. What was
+            # recorded meanwhile is at the buffer's end, and stays there.
+            self._state = both
+            del buffer[:done]
+            self._state = after
+        finally:
             self._folding = False
-            raise
-        self._state = (*folded, fresh)
-        self._folding = False
-        return len(buffer)
+        return number
 
     def settled(self) -> Distribution:
         """A copy of its own: all samples so far in one consistent look."""
-        now = Distribution()
-        now._state = (*_folded(self._state), now._state[4])
-        now.exemplars = dict(self.exemplars)
+        now = _settled(folded(*self._look()))
+        if self._exemplars:
+            now._exemplars = dict(self._exemplars)  # noqa: SLF001 - our own class
         return now
 
     def merge(self, other: Distribution) -> None:
         """Add all samples of another distribution."""
-        theirs = _folded(other._state)
-        cells, sum_, top, bottom = _folded(self._state)
-        if not cells:
-            cells = dict(theirs[0])
-        else:
-            cells = dict(cells)
-            for cell, number in theirs[0].items():
-                cells[cell] = cells.get(cell, 0) + number
-        fresh: list[int] = []
-        self.add = fresh.append
-        self._state = (
-            cells,
-            sum_ + theirs[1],
-            max(top, theirs[2]),
-            min(bottom, theirs[3]),
-            fresh,
-        )
-        for cell, exemplar in list(other.exemplars.items()):
+        while True:
+            state = other._state
+            waiting = other._buffer[:]
+            if state is other._state:
+                break
+        more, further, total, highest, lowest, done = state
+        if waiting:
+            if done and len(waiting) >= done:
+                waiting = waiting[done:]
+            if self._buffer is _EMPTY:
+                self._buffer = _buffer()
+                self.add = self._buffer.append
+            # Sorted into cells later, with those of all that are merged.
+            self._buffer.extend(waiting)
+            if len(self._buffer) > _HEAP:
+                self.fold()
+        if further:
+            packed, number, sum_, top, bottom, done = self._state
+            self._state = (
+                packed + more,
+                number + further,
+                sum_ + total,
+                max(highest, top),
+                min(lowest, bottom),
+                done,
+            )
+        for cell, exemplar in list((other._exemplars or {}).items()):
             mine = self.exemplars.get(cell)
             if mine is None or mine.time_ns < exemplar.time_ns:
                 self.exemplars[cell] = exemplar
@@ -151,16 +201,13 @@ class Distribution:
         """
         if earlier is None:
             return self
-        cells, sum_, top, bottom = _folded(self._state)
-        before = _folded(earlier._state)  # noqa: SLF001 - our own class
-        later = Distribution()
-        fresh = {
-            cell: number - before[0].get(cell, 0)
-            for cell, number in cells.items()
-            if number != before[0].get(cell, 0)
-        }
-        later._state = (fresh, sum_ - before[1], top, bottom, later._state[4])
-        later.exemplars = self.exemplars
+        packed, _, sum_, top, bottom = folded(*self._look())
+        before = folded(*earlier._look())  # noqa: SLF001 - our own class
+        packed = subtract(packed, before[0])
+        number = sum(unpack(packed).values())
+        sum_ = max(sum_ - before[2], 0)
+        later = _settled((packed, number, sum_, top, bottom))
+        later._exemplars = self._exemplars  # noqa: SLF001
         return later
 
     @classmethod
@@ -172,21 +219,18 @@ class Distribution:
             total: Their sum in nanoseconds.
             top: An upper bound of them.
         """
-        made = cls()
-        if cells:
-            made._state = (dict(cells), total, top, 0, made._state[4])
-        return made
+        if not cells:
+            return cls()
+        return _settled((pack(cells), sum(cells.values()), total, top, 0))
 
     def quantiles(self) -> Quantiles:
         """Count, mean, p50, p95, p99 and maximum, in seconds."""
-        cells, sum_, top, bottom = _folded(self._state)
-        count = sum(cells.values())
+        packed, count, sum_, top, bottom = folded(*self._look())
         if not count:
             return _NOTHING
-        ordered = sorted(cells.items())
-        p50, p95, p99 = (
-            _value(share * count, ordered, top, bottom) for share in _SHARES
-        )
+        cells = unpack(packed)
+        ranks = [share * count for share in _SHARES]
+        p50, p95, p99 = values_at(ranks, cells, top, bottom)
         mean = sum_ / count / NANOSECONDS
         return Quantiles(count, mean, p50, p95, p99, top / NANOSECONDS)
 
@@ -199,49 +243,20 @@ class Distribution:
         Returns:
             Seconds, interpolated inside the cell, or None without samples.
         """
-        cells, _, top, bottom = _folded(self._state)
-        rank = share * sum(cells.values())
-        return _value(rank, sorted(cells.items()), top, bottom) if cells else None
+        packed, count, _, top, bottom = folded(*self._look())
+        return value_at(share * count, unpack(packed), top, bottom) if count else None
 
 
-def _value(rank: float, cells: list[tuple[int, int]], top: int, bottom: int) -> float:
-    """The value of a rank in seconds, interpolated inside its cell."""
-    below = 0
-    for index, number in cells:
-        if below + number >= rank:
-            lower = BOUNDS[index - 1] if index else 0
-            upper = BOUNDS[index] if index < len(BOUNDS) else top
-            value = lower + (upper - lower) * max(rank - below, 0) / number
-            return min(max(value, bottom), top) / NANOSECONDS
-        below += number
-    return top / NANOSECONDS
+def _settled(whole: Folded) -> Distribution:
+    """A distribution that takes no more samples, but by a merge."""
+    made = Distribution.__new__(Distribution)
+    made._buffer = _EMPTY  # noqa: SLF001 - our own class
+    made._state = (*whole, 0)  # noqa: SLF001
+    made._folding = False  # noqa: SLF001
+    made._exemplars = None  # noqa: SLF001
+    made.add = _refuse
+    return made
 
 
-def _folded(state: _State) -> tuple[dict[int, int], int, int, int]:
-    """Cells, sum and extremes with everything that is in the buffer now."""
-    cells, sum_, top, bottom, buffer = state
-    if not buffer:
-        return cells, sum_, top, bottom
-    cells = dict(cells)
-    if NATIVE is not None:
-        try:
-            more, highest, lowest = NATIVE.count_in(cells, buffer, _EDGES)
-        except OverflowError:  # a sample of days
-            pass
-        else:
-            return cells, sum_ + more, max(top, highest), min(bottom, lowest)
-    # A copy: the owner appends meanwhile.
-    samples = sorted(buffer[:])
-    start = 0
-    while start < len(samples):
-        cell = bisect_left(BOUNDS, samples[start])
-        bound = BOUNDS[cell] if cell < len(BOUNDS) else samples[-1]
-        end = bisect_right(samples, bound, start)
-        cells[cell] = cells.get(cell, 0) + end - start
-        start = end
-    return (
-        cells,
-        sum_ + sum(samples),
-        max(top, samples[-1]),
-        min(bottom, samples[0]),
-    )
+def _refuse(_: int) -> None:
+    raise TypeError("a settled distribution takes no more samples")

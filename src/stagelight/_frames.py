@@ -13,9 +13,12 @@ from opentelemetry import context as otel_context
 
 from stagelight import _guard, _names, _outcomes, _sinks
 from stagelight._announce import announce_drop, announce_failure
+from stagelight._detailed import UNMEASURED, begin, count, end
+from stagelight._late import begin_late
 from stagelight._quiet import POSSIBLE, Quiet
-from stagelight._slots import NO_SLOT, Slot, Worker
+from stagelight._slots import DETAILED, NO_SLOT, Slot, Worker
 from stagelight._spans import begin_span, close
+from stagelight._toll import COSTS
 from stagelight._tracer import TRACER
 from stagelight._turns import leave_call, take
 
@@ -34,6 +37,7 @@ class Frame:
     __slots__ = (
         "attempts",
         "away",
+        "cpu",
         "depth",
         "dropped",
         "fresh",
@@ -43,12 +47,14 @@ class Frame:
         "previous",
         "run",
         "since",
+        "timed",
         "traced",
         "turn",
     )
 
     attempts: int
     away: int
+    cpu: int
     depth: int
     dropped: tuple[str, bool] | None
     fresh: bool
@@ -58,6 +64,7 @@ class Frame:
     previous: Frame | None
     run: Run | None
     since: int
+    timed: int
     traced: Traced | None
     turn: Turn | None
 
@@ -72,6 +79,7 @@ def enter(slot: Slot, worker: Worker, event: Any) -> Frame | None:
     """
     try:
         frame = Frame()
+        frame.timed = 0 if worker.toll is None else worker.toll.sampled()
         if worker.quiet is None and TRACER.on and POSSIBLE:
             worker.quiet = Quiet()
         frame.turn = None
@@ -106,6 +114,10 @@ def enter(slot: Slot, worker: Worker, event: Any) -> Frame | None:
         worker.logged = 0
         worker.frame = frame
         worker.run = None
+        frame.cpu = UNMEASURED
+        if worker.alert & DETAILED:
+            frame.cpu = begin(worker, outer if frame.nested else None)
+            count(slot, event)
     except Exception as error:  # noqa: BLE001 - never into the pipeline
         _guard.caught("enter", error)
         return None
@@ -115,6 +127,8 @@ def enter(slot: Slot, worker: Worker, event: Any) -> Frame | None:
 def _leave(slot: Slot, worker: Worker, frame: Frame | None, took: int) -> int:
     """Restore the worker and return the call's duration net of blocked time."""
     away, pause = worker.away, worker.pause
+    if frame is not None and frame.cpu != UNMEASURED:
+        end(slot, worker, frame.cpu)
     # What was saved is put back rather than undone, so that one call that could not
     # do so (a full stack) is healed by the call around it.
     if frame is None or not frame.nested:
@@ -184,6 +198,8 @@ def finish(  # noqa: PLR0913, PLR0917 - one call from the wrapper, no object bui
             end_call(frame.turn, slot, end, outcome)
             frame.turn.key = id(result) if result is not None else 0
         close(slot, part, frame.traced, took, pause, outcome, "", event, None)
+        if frame.timed:
+            COSTS.learn("full", start - frame.timed + clock() - end)
     except Exception as error:  # noqa: BLE001 - never into the pipeline
         _guard.caught("finish", error)
 
@@ -211,7 +227,13 @@ def fail(  # noqa: PLR0913, PLR0917 - one call from the wrapper, no object built
         nested = frame is not None and frame.nested
         if frame is not None and turn is not None and frame.fresh:
             end_call(turn, slot, end, outcome)
-        if outcome in _names.ERRORS and _sinks.EVENTS:
+        traced = frame.traced if frame is not None else None
+        wanted = outcome in _names.ERRORS
+        context = otel_context.get_current()
+        if TRACER.late and wanted and traced is None and worker.logged != id(error):
+            traced = begin_late(slot, turn, start)
+            context = traced.context
+        if wanted and _sinks.EVENTS:
             announce_failure(
                 slot,
                 worker,
@@ -222,13 +244,14 @@ def fail(  # noqa: PLR0913, PLR0917 - one call from the wrapper, no object built
                 took,
                 turn,
                 retries,
-                otel_context.get_current(),
+                context,
             )
         worker.logged = id(error) if nested else 0
-        traced = frame.traced if frame is not None else None
         close(slot, part, traced, took, pause, outcome, error_type, event, error)
         if _sinks.TAPS:
             _sinks.tapped(stage, event, None, error)
+        if worker.toll is not None:
+            worker.toll.apart += clock() - end
     except Exception as problem:  # noqa: BLE001 - never into the pipeline
         _guard.caught("fail", problem)
 

@@ -130,11 +130,16 @@ class TelemetryCost:
     """What stagelight itself costs in this process.
 
     Attributes:
-        per_call: Seconds that the record path adds to a call, measured here once.
+        per_call: Seconds that the record path adds to a call, on average.
         calls: Calls recorded so far.
-        recording: Processor seconds of the record path: both multiplied.
+        recording: Processor seconds of the record path, reckoned from samples.
         background: Processor seconds of our own and the exporters' threads.
         share: Both as a share of one processor since recording began.
+        busy_share: Share of recording in all workers' busy time, itself included.
+        worst_share: That of the worst worker in the last second or so.
+        budget: What that may be before less is recorded; 0 for anything.
+        detail: The level in force.
+        chosen: The level that the user chose.
     """
 
     per_call: float
@@ -142,3 +147,8 @@ class TelemetryCost:
     recording: float
     background: float
     share: float
+    busy_share: float
+    worst_share: float
+    budget: float
+    detail: str
+    chosen: str

@@ -37,20 +37,31 @@ def bottleneck_of(
         computed: Processor seconds of the process since the beginning, which count
             where the window reaches back that far.
     """
-    seconds = window.seconds
     if window.earlier is not None:
-        computed = (window.cores or 0.0) * seconds
-        stages = {
-            name: _brief(stages[name], one, seconds)
-            for name, one in window.stages.items()
-            if name in stages
-        }
-        queues = {
-            name: _brief_queue(queues[name], one, seconds)
-            for name, one in window.queues.items()
-            if name in queues
-        }
+        return recent_bottleneck(window, passes)
+    found = find_bottleneck(stages, queues, passes, window.seconds, computed)
+    return _improved(found, window)
+
+
+def recent_bottleneck(window: Window, passes: dict[str, set[str]]) -> Bottleneck | None:
+    """As ``bottleneck_of``, told by the window alone.
+
+    Args:
+        window: What happened; without an older look it tells of no bottleneck.
+        passes: Queue or pool to the queues whose events are passed on to it.
+    """
+    if window.earlier is None:
+        return None
+    seconds = window.seconds
+    stages = {name: _brief(one, seconds) for name, one in window.stages.items()}
+    queues = {name: _brief_queue(one, seconds) for name, one in window.queues.items()}
+    computed = (window.cores or 0.0) * seconds
     found = find_bottleneck(stages, queues, passes, seconds, computed)
+    return _improved(found, window)
+
+
+def _improved(found: Bottleneck | None, window: Window) -> Bottleneck | None:
+    """What the window tells more clearly, and what one more worker would bring."""
     if found is None:
         return None
     clearer = most_used(window, used(window, found.stage) + _CLEARLY)
@@ -64,18 +75,20 @@ def bottleneck_of(
     return replace(found, gain=gain.share, limit=gain.limit, confidence=gain.confidence)
 
 
-def _brief(stage: StageStats, seen: StageWindow, seconds: float) -> StageStats:
+def _brief(seen: StageWindow, seconds: float) -> StageStats:
     """A stage over the window, as far as its bottleneck is told from it."""
     made: Any = _Brief()  # to copy all fields of fifty stages a second is dear
+    stage = seen.sight
     made.name, made.inputs, made.inner = stage.name, stage.inputs, stage.inner
     made.worker_seconds = {k: v * seconds for k, v in seen.seconds.items()}
     made.utilization = seen.busy if sum(seen.seconds.values()) else None
     return made  # type: ignore[no-any-return]
 
 
-def _brief_queue(queue: QueueStats, seen: QueueWindow, seconds: float) -> QueueStats:
+def _brief_queue(seen: QueueWindow, seconds: float) -> QueueStats:
     """A queue over the window, as far as a bottleneck is told from it."""
     made: Any = _Brief()
+    queue = seen.sight
     made.name, made.size, made.oldest_age = queue.name, queue.size, queue.oldest_age
     made.put_blocked = seen.blocked * seconds
     made.wait = seen.quantiles

@@ -17,7 +17,7 @@ from opentelemetry import _logs as otel_logs
 from opentelemetry import trace
 from opentelemetry._logs import SeverityNumber
 
-from stagelight import _guard, _names, _outcomes, _sinks
+from stagelight import _guard, _names, _outcomes, _own_names, _sinks
 from stagelight._renewal import reinit
 from stagelight._version import __version__
 
@@ -46,7 +46,14 @@ _OF_STATE: Final = {
     _names.OVERLOADED: SeverityNumber.WARN,
     _names.DEGRADED: SeverityNumber.WARN,
 }
-_NEVER_LEFT_OUT: Final = frozenset({_names.EXCEPTION_EVENT, _names.STATE_EVENT})
+_NEVER_LEFT_OUT: Final = frozenset(
+    {
+        _names.EXCEPTION_EVENT,
+        _names.STATE_EVENT,
+        _names.ALERT_EVENT,
+        _own_names.DETAIL_EVENT,
+    }
+)
 _LEVEL: Final = {
     SeverityNumber.ERROR: logging.ERROR,
     SeverityNumber.WARN: logging.WARNING,
@@ -169,7 +176,7 @@ EMITTER: Final = Emitter()
 def attributes_of(record: EventRecord) -> dict[str, Any]:
     """Flat attributes of an event record; never its payload."""
     attributes: dict[str, Any] = {
-        _names.PIPELINE: record.pipeline,
+        _names.PIPELINE: record.pipeline or None,
         _names.STAGE: record.stage,
         _names.QUEUE: record.queue,
         _names.EVENT_ID: record.event_id,
@@ -243,15 +250,24 @@ def _severity(record: EventRecord) -> SeverityNumber:
     if record.name == _names.STATE_EVENT:
         state = record.attributes.get(_names.STATE)
         return _OF_STATE.get(str(state), SeverityNumber.INFO)
+    if record.attributes.get("stagelight.alert.state") == "firing":
+        grave = record.attributes.get(_names.SEVERITY) == "critical"
+        return SeverityNumber.ERROR if grave else SeverityNumber.WARN
     return _SEVERITY.get(record.name, SeverityNumber.INFO)
 
 
 def _body(record: EventRecord) -> str:
+    if record.name == _names.ALERT_EVENT:
+        told = record.attributes
+        return f"{told['stagelight.alert.state']}: {told['stagelight.alert.summary']}"
     place = f"stage {record.stage}" if record.stage else f"queue {record.queue}"
     if record.name == _names.STATE_EVENT:
         who = f"stage {record.stage}" if record.stage else record.pipeline or "process"
         reason = record.attributes.get(_names.STATE_REASON, "")
         return f"{who} is {record.attributes[_names.STATE]}: {reason}"
+    if record.name == _own_names.DETAIL_EVENT:
+        told = record.attributes
+        return f"detail is {told[_own_names.LEVEL]}: {told[_own_names.REASON]}"
     event = f" event {record.event_id}" if record.event_id else ""
     if record.exception is not None:
         return f"{place} failed{event}: {record.error_type}"

@@ -54,6 +54,10 @@ class StageStats:
         inner: Stages that are called inside it.
         utilization: Share of its workers' time since its first call that the stage was
             busy, nested stages apart; None before any.
+        cpu_seconds: Processor time of its calls, nested stages apart; None where the
+            level detailed never measured it.
+        cpu_calls: Calls that it was measured for.
+        batch_size: Events in one call, where such calls took a list or set of them.
     """
 
     name: str
@@ -74,6 +78,9 @@ class StageStats:
     outputs: list[str]
     inner: list[str]
     utilization: float | None
+    cpu_seconds: float | None = None
+    cpu_calls: int = 0
+    batch_size: Quantiles | None = None
 
 
 @dataclass(frozen=True, slots=True)

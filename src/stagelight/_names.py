@@ -7,8 +7,25 @@ in the singular, one metric for success and failure, ``error.type`` only on fail
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from stagelight import _own_names
+from stagelight._metric import COUNTER as COUNTER
+from stagelight._metric import GAUGE as GAUGE
+from stagelight._metric import HISTOGRAM as HISTOGRAM
+from stagelight._metric import UP_DOWN as UP_DOWN
+from stagelight._metric import Metric as Metric
+from stagelight._process_metrics import ALERT as ALERT
+from stagelight._process_metrics import ALERT_STATUS as ALERT_STATUS
+from stagelight._process_metrics import GC_PAUSE as GC_PAUSE
+from stagelight._process_metrics import MEMORY as MEMORY
+from stagelight._process_metrics import MEMORY_LIMIT as MEMORY_LIMIT
+from stagelight._process_metrics import PLACE as PLACE
+from stagelight._process_metrics import SEVERITY as SEVERITY
+from stagelight._process_metrics import SIGNAL as SIGNAL
+from stagelight._process_metrics import TELEMETRY_DROPPED as TELEMETRY_DROPPED
+from stagelight._process_metrics import TELEMETRY_ERRORS as TELEMETRY_ERRORS
+from stagelight._process_metrics import UPTIME as UPTIME
 
 SCOPE: Final = "stagelight"
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
@@ -28,8 +45,6 @@ STATE_LIMIT: Final = "stagelight.state.limit"
 STATE_SINCE: Final = "stagelight.state.since"
 DROP_REASON: Final = "stagelight.drop.reason"
 DROP_INTENTIONAL: Final = "stagelight.drop.intentional"
-SIGNAL: Final = "stagelight.signal"
-PLACE: Final = "stagelight.telemetry.place"
 ERROR_TYPE: Final = "error.type"
 
 # Span and log attributes only: too many values for a metric.
@@ -53,6 +68,7 @@ GIVEN_UP_EVENT: Final = "stagelight.stage.retry.given_up"
 QUEUE_FULL_EVENT: Final = "stagelight.queue.full"
 QUEUE_RECOVERED_EVENT: Final = "stagelight.queue.recovered"
 STATE_EVENT: Final = "stagelight.stage.state_changed"
+ALERT_EVENT: Final = "stagelight.alert"
 
 SUCCESS: Final = "success"
 FAILURE: Final = "failure"
@@ -94,31 +110,8 @@ DURATION_BUCKETS: Final = (
 )
 # fmt: on
 PIPELINE_BUCKETS: Final = (*DURATION_BUCKETS, 30.0, 60.0, 300.0)
-
-COUNTER: Final = "counter"
-UP_DOWN: Final = "updowncounter"
-GAUGE: Final = "gauge"
-HISTOGRAM: Final = "histogram"
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One row of the metric table.
-
-    Attributes:
-        name: Full metric name.
-        kind: ``counter``, ``updowncounter``, ``gauge`` or ``histogram``.
-        unit: UCUM unit.
-        attributes: Keys of its data points, in order.
-        description: One sentence without a full stop.
-    """
-
-    name: str
-    kind: str
-    unit: str
-    attributes: tuple[str, ...]
-    description: str
-
+#: Events; powers of two are bounds that the slots can tell exactly.
+BATCH_BUCKETS: Final = tuple(float(1 << power) for power in range(13))
 
 _S = (PIPELINE, STAGE)
 _Q = (PIPELINE, QUEUE)
@@ -165,6 +158,20 @@ DROPPED_EVENTS: Final = Metric(
     (*_S, DROP_REASON, DROP_INTENTIONAL),
     "Events that a stage discarded",
 )
+WORKER_CPU: Final = Metric(
+    "stagelight.worker.cpu.time",
+    COUNTER,
+    "s",
+    _S,
+    "Processor time of the stage's calls, nested stages excluded; at detail detailed",
+)
+BATCHES: Final = Metric(
+    "stagelight.batch.size",
+    HISTOGRAM,
+    "{event}",
+    _S,
+    "Events in one call that took a list or set of them; at detail detailed",
+)
 RETRIES: Final = Metric(
     "stagelight.stage.retries",
     COUNTER,
@@ -178,6 +185,20 @@ ACTIVE: Final = Metric(
     "{event}",
     _S,
     "Events inside the stage now",
+)
+INFLIGHT_AGE: Final = Metric(
+    "stagelight.stage.inflight.age",
+    GAUGE,
+    "s",
+    _S,
+    "Age of the oldest call inside the stage; 0 where there is none",
+)
+WAITING: Final = Metric(
+    "stagelight.stage.waiting",
+    UP_DOWN,
+    "{event}",
+    _S,
+    "Events in the queues that the stage takes from",
 )
 QUEUE_SIZE: Final = Metric(
     "stagelight.queue.size",
@@ -263,35 +284,15 @@ STAGE_STATUS: Final = Metric(
     (*_S, STATE),
     "Health of the stage: 1 for its state, 0 for every other; while it is watched",
 )
-MEMORY: Final = Metric(
-    "process.memory.usage",  # the semantic conventions' own
-    UP_DOWN,
-    "By",
-    (),
-    "Resident memory of the process",
-)
-TELEMETRY_DROPPED: Final = Metric(
-    "stagelight.telemetry.dropped",
-    COUNTER,
-    "{item}",
-    (SIGNAL,),
-    "Telemetry items that were lost on their way out",
-)
-TELEMETRY_ERRORS: Final = Metric(
-    "stagelight.telemetry.errors",
-    COUNTER,
-    "{error}",
-    (PLACE,),
-    "Errors inside stagelight itself, which the pipeline never sees",
-)
-
 # fmt: off
-#: The whole table, in the order of the README.
+#: The whole table, in the order of docs/metrics.md.
 METRICS: Final = (
-    PROCESS_DURATION, CONSUMED, PRODUCED, DROPPED_EVENTS, RETRIES, ACTIVE, QUEUE_SIZE,
-    QUEUE_CAPACITY, WAIT_DURATION, OLDEST_AGE, HIGH_WATERMARK, ENQUEUED, PUT_BLOCKED,
-    WORKER_TIME, WORKER_COUNT, WORKER_LIMIT, BLOCKED_MAX, PIPELINE_DURATION,
-    FLOW_LINK, STAGE_STATUS, MEMORY, TELEMETRY_DROPPED, TELEMETRY_ERRORS,
+    PROCESS_DURATION, CONSUMED, PRODUCED, DROPPED_EVENTS, RETRIES, ACTIVE, INFLIGHT_AGE,
+    WAITING, QUEUE_SIZE, QUEUE_CAPACITY, WAIT_DURATION, OLDEST_AGE, HIGH_WATERMARK,
+    ENQUEUED, PUT_BLOCKED, WORKER_TIME, WORKER_COUNT, WORKER_LIMIT, BLOCKED_MAX,
+    PIPELINE_DURATION, FLOW_LINK, STAGE_STATUS, MEMORY, MEMORY_LIMIT, UPTIME, GC_PAUSE,
+    ALERT_STATUS, TELEMETRY_DROPPED, TELEMETRY_ERRORS,
+    WORKER_CPU, BATCHES, *_own_names.METRICS,
 )
 # fmt: on
 

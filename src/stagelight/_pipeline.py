@@ -141,8 +141,9 @@ class Pipeline:
         Tasks that are no stage themselves are recorded as a stage of the pool's name.
 
         Args:
-            executor: A ``ThreadPoolExecutor``, ``ProcessPoolExecutor``, or another
-                ``concurrent.futures`` executor.
+            executor: A ``ThreadPoolExecutor``, ``ProcessPoolExecutor``, another
+                ``concurrent.futures`` executor, a ``multiprocessing.Pool`` or
+                ``multiprocessing.pool.ThreadPool``.
             name: Its name, unique among the pipeline's queues and pools.
 
         Returns:

@@ -18,8 +18,9 @@ from stagelight._totals import Totals
 from stagelight._workers import ON_SLOT, this_worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Sequence
 
+    from stagelight._distribution import Distribution
     from stagelight._registry import PipelineRecord
 
 Kind = Literal["call", "coroutine", "generator", "async generator"]
@@ -86,6 +87,7 @@ class SlotRecord:
         self.local = threading.local()
         self.slots: list[Slot] = []
         self.retired = Totals()
+        self._ended = False
 
     def slot(self) -> Slot:
         """This thread's slot, made on its first use."""
@@ -120,6 +122,8 @@ class SlotRecord:
             if slot in self.slots:
                 self.slots.remove(slot)
                 self.retired.absorb(slot)
+                self.retired.settle()
+                self._ended = True
 
     def totals(self, *, history: bool = True) -> Totals:
         """Sum over living and ended threads.
@@ -129,14 +133,33 @@ class SlotRecord:
         """
         with self.lock:
             sum_ = Totals()
-            for one in (self.retired, *self.slots):
+            for one in self._parts():
                 sum_.absorb(one, history=history)
+            sum_.settle()
             return sum_
+
+    def recent(self) -> list[tuple[Sequence[int], Sequence[int]]]:
+        """What finished in each of the last seconds, by living and ended threads."""
+        with self.lock:
+            return [one.recent() for one in self._parts()]
+
+    def finished(self) -> int:
+        """How many calls of all threads ended, whatever their outcome."""
+        with self.lock:
+            return sum([one.finished for one in self._parts()])
+
+    def whole(self) -> Distribution:
+        """All samples of all threads, whatever their outcome."""
+        return self.totals(history=False).whole()
+
+    def _parts(self) -> list[Totals]:
+        return [self.retired, *self.slots] if self._ended else [*self.slots]
 
     def after_fork(self) -> None:
         """Start from zero in a forked child."""
         self.lock = threading.RLock()
         self.retired = Totals()
+        self._ended = False
         mine = self.local.__dict__.get("slot")
         self.slots = [mine] if mine else []
         if mine:
@@ -172,6 +195,7 @@ class StageRecord(SlotRecord):
         self.inner: set[str] = set()
         #: Clock when it was called first, else 0.
         self.began = 0
+        self._joined = (frozenset[str](),) * 3
         self._error_types: set[str] = set()
         self._floor: dict[str, int] = {}
 
@@ -186,13 +210,23 @@ class StageRecord(SlotRecord):
                 tell()
             return slot
 
+    def joined(self) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+        """Inputs, outputs and inner stages; the same objects while nothing changed."""
+        inputs, outputs, inner = self._joined
+        if inputs != self.inputs or outputs != self.outputs or inner != self.inner:
+            inputs, outputs = frozenset(self.inputs), frozenset(self.outputs)
+            self._joined = inputs, outputs, frozenset(self.inner)
+        return self._joined
+
     @property
     def dormant(self) -> bool:
         """Whether a forked child has it from its parent, and did not use it yet."""
         return (
             self.inherited
             and not self.retired.finished
-            and not any(slot.since or slot.open or slot.finished for slot in self.slots)
+            and not any(
+                slot.since or slot.opened or slot.finished for slot in self.slots
+            )
         )
 
     def error_type(self, error: BaseException) -> str:
@@ -209,19 +243,16 @@ class StageRecord(SlotRecord):
                 self._error_types.add(name)
         return name
 
-    def read(
-        self, observed: dict[Worker, int] | None = None, *, history: bool = True
-    ) -> StageReading:
+    def read(self, observed: dict[Worker, int] | None = None) -> StageReading:
         """Totals and live state in one look.
 
         Args:
-            observed: What was computed for other stages of this look, by worker.
-            history: Whether the per-second history is wanted, which takes longest.
+            observed: What was computed for other stages of this look, by worker; None
+                where nobody asks for ``attended``.
         """
-        observed = {} if observed is None else observed
         with self.lock:
             now = clock()
-            reading = StageReading(self.totals(history=history))
+            reading = StageReading(self.totals(history=False))
             reading.lasting = max(now - self.began, 0) if self.began else 0
             totals = reading.totals
             items = self.kind.endswith("generator")
@@ -234,17 +265,23 @@ class StageRecord(SlotRecord):
             workers = dict.fromkeys(_names.WORKER_STATES, 0)
             starts = []
             for slot in self.slots:
-                begun = list(slot.open.values())
-                first = self.kind == "coroutine" and slot.worker.run is None
-                if slot.since and (first or self.kind in {"call", "generator"}):
-                    begun.append(slot.since)
+                worker, since = slot.worker, slot.since
+                if observed is not None:
+                    if worker not in observed:
+                        observed[worker] = worker.observed()
+                    reading.attended += observed[worker]
+                begun = slot.opened
+                if since and (
+                    self.kind in {"call", "generator"}
+                    or (self.kind == "coroutine" and worker.run is None)
+                ):
+                    begun.append(since)
                     reading.active += slot.depth
-                starts += begun
-                reading.active += len(begun)
-                worker = slot.worker
-                if worker not in observed:
-                    observed[worker] = worker.observed()
-                reading.attended += observed[worker]
+                if begun:
+                    starts += begun
+                    reading.active += len(begun)
+                if not since and worker.slot is not slot:
+                    continue
                 state, lasting = _doing(slot, now)
                 if state:
                     seconds[state] += lasting

@@ -13,9 +13,13 @@ from opentelemetry import context as otel_context
 
 from stagelight import _guard, _names, _outcomes, _sinks
 from stagelight._announce import announce_drop, announce_failure
+from stagelight._detailed import UNMEASURED, begin, count, end
 from stagelight._frames import end_call
 from stagelight._journey import TASK_TURN
+from stagelight._late import begin_late
+from stagelight._slots import DETAILED
 from stagelight._spans import begin_span, close
+from stagelight._toll import COSTS, FULL_SAMPLE
 from stagelight._tracer import TRACER
 from stagelight._turns import take
 
@@ -40,6 +44,7 @@ class Run:
 
     __slots__ = (
         "_away",
+        "_cpu",
         "_dropped",
         "_frame",
         "_inside",
@@ -134,6 +139,9 @@ class Run:
         worker.run = self
         worker.slot = slot
         slot.since = self._step = now
+        self._cpu = UNMEASURED
+        if worker.alert & DETAILED:
+            self._cpu = begin(worker, self._outer if self._inside else None)
 
     def suspend(self) -> None:
         """End a step, where one was begun."""
@@ -147,6 +155,8 @@ class Run:
         self._step = 0
         slot, worker = self.slot, self.worker
         away, pause = worker.away, worker.pause
+        if self._cpu != UNMEASURED:
+            end(slot, worker, self._cpu)
         self.blocked += pause
         if worker.dropped is not None:
             self.dropped = worker.dropped
@@ -189,6 +199,8 @@ class Run:
         end = clock()
         if end >= slot.roll:
             slot.turn_over(end)
+        if self.worker.alert & DETAILED:
+            count(slot, None if self.is_source else self.event)
         net = max(took - self.blocked, 0)
         slot.apart += net
         if self.dropped is not None and error is None:
@@ -223,7 +235,11 @@ class Run:
     def failed(self, error: BaseException, took: int, traced: Traced | None) -> str:
         """Record a call or item that raised; returns its outcome."""
         outcome, error_type = _outcomes.classify(self.stage, error)
-        if outcome in _names.ERRORS and _sinks.EVENTS:
+        wanted = outcome in _names.ERRORS
+        told = self.worker.logged == id(error)
+        if TRACER.late and wanted and not (told or traced or self.traced):
+            traced = begin_late(self.slot, self.turn, clock() - took)
+        if wanted and _sinks.EVENTS:
             announce_failure(
                 self.slot,
                 self.worker,
@@ -252,7 +268,15 @@ def begin_run(stage: StageRecord, event: Any, *, items: bool = False) -> Run | N
         items: Whether it is a generator's.
     """
     try:
-        return Run(stage, event, items=items)
+        start = clock()
+        run = Run(stage, event, items=items)
+        toll = run.worker.toll
+        if toll is not None:
+            toll.runs += 1
+            if not toll.runs % FULL_SAMPLE:
+                # Its steps and its end cost as much again.
+                COSTS.learn("run", 2 * (clock() - start))
     except Exception as error:  # noqa: BLE001 - never into the pipeline
         _guard.caught("begin", error)
         return None
+    return run

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from opentelemetry import _logs as otel_logs
 from opentelemetry import metrics, trace
 
-from stagelight import _failures, _guard, _lifecycle, _logs, _metrics, _sinks
+from stagelight import (
+    _detail,
+    _failures,
+    _guard,
+    _lifecycle,
+    _logs,
+    _metrics,
+    _sinks,
+)
 from stagelight._capture import as_capture
 from stagelight._environment import check_environment
 from stagelight._errors import ConfigurationError
@@ -40,6 +48,7 @@ def configure(  # noqa: PLR0913 - keyword only, all optional
     json_logs: bool | None = None,
     event_id: str | None = None,
     capture: Capture | str | os.PathLike[str] | None = None,
+    alerts: bool | Mapping[str, Any] | None = None,
 ) -> None:
     """Export everything over OTLP, as the ``OTEL_*`` environment says.
 
@@ -67,6 +76,8 @@ def configure(  # noqa: PLR0913 - keyword only, all optional
         capture: A folder in which failed events are kept, to be looked at and
             replayed by ``stagelight failures`` and ``stagelight replay``; or a
             ``Capture`` that says which, how and how many.
+        alerts: Whether rules are evaluated in this process, or what
+            ``[tool.stagelight.alerts]`` would hold.
 
     Raises:
         ConfigurationError: A value is wrong: an endpoint, a protocol, an unknown key
@@ -88,6 +99,7 @@ def configure(  # noqa: PLR0913 - keyword only, all optional
         dict(resource_attributes or {}),
         given=(tracer_provider, meter_provider, logger_provider),
     )
+    _detail.set_up(settings.detail, settings.cost_budget)
     path = event_id or settings.event_id
     EVENT_KEY[:] = path.split(".") if path else []
     if settings.json_logs if json_logs is None else json_logs:
@@ -104,6 +116,10 @@ def configure(  # noqa: PLR0913 - keyword only, all optional
         _failures.install(kept)
     for tell in _sinks.CONFIGURED:
         tell()
+    wanted = settings.alerts if alerts is None else alerts
+    if wanted is not None and wanted is not False:
+        for start in _sinks.ON_ALERTS:
+            start(wanted)
 
 
 def _rate(

@@ -135,18 +135,14 @@ def see_stage(
         workers: Where its threads are noted.
     """
     totals = reading.totals
-    whole: Distribution = totals
-    if totals.failures:
-        whole = totals.settled()
-        for part in totals.failures.values():
-            whole.merge(part)
+    whole = totals.whole() if totals.failures else totals
     task = record.kind in {"coroutine", "async generator"}
     now = clock()
     inside = whole.sum
     threads = 0
     with record.lock:
         for slot in record.slots:
-            inside += sum(now - at for at in list(slot.open.values()))
+            inside += sum(now - at for at in slot.opened)
             worker = slot.worker
             current = worker.slot is slot
             threads += current
@@ -156,6 +152,7 @@ def see_stage(
             if seen is None:
                 seen = workers[id(worker)] = WorkerSight(_cpu.spent(worker), {})
             seen.busy[record.name] = slot.busy + own
+    inputs, outputs, inner = record.joined()
     return StageSight(
         name=record.name,
         task=task,
@@ -168,9 +165,9 @@ def see_stage(
         seconds=reading.seconds or dict.fromkeys(_names.WORKER_STATES, 0),
         inside=inside,
         threads=threads,
-        inputs=frozenset(record.inputs),
-        outputs=frozenset(record.outputs),
-        inner=frozenset(record.inner),
+        inputs=inputs,
+        outputs=outputs,
+        inner=inner,
     )
 
 

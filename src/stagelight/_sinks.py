@@ -93,6 +93,10 @@ def tapped(
             _guard.caught("tap", problem)
 
 
+#: Told to evaluate rules, with what the setting ``alerts`` holds.
+ON_ALERTS: Final[list[Callable[[Any], None]]] = []
+
+
 def announce(record: EventRecord) -> None:
     """Tell every sink of one event record."""
     for sink in EVENTS:

@@ -8,27 +8,33 @@ from __future__ import annotations
 
 import os
 import threading
-from array import array
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Final
 
 from stagelight import _guard
-from stagelight._cells import NANOSECONDS
-from stagelight._distribution import BATCH, NEVER, Distribution
+from stagelight._cells import NANOSECONDS, subtract, unpack
+from stagelight._distribution import BATCH, NEVER
+from stagelight._folding import value_at
+from stagelight._seconds import before, new_ring, note
 from stagelight._totals import HISTORY, Totals
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from stagelight._deferred import Deferred
     from stagelight._frames import Frame
     from stagelight._journey import Journey, Turn
     from stagelight._quiet import Quiet
     from stagelight._records import StageRecord
     from stagelight._runs import Run
+    from stagelight._toll import Toll
 
 #: Nanoseconds between two looks of a slot at its buffer: at the rate of the last
 #: period that would be one batch.
 _SOON: Final = 20_000
-_LATE: Final = 5_000_000
+_LATE: Final = 2_000_000
+#: Samples that are not worth a fold: a reader sorts them with those of other workers.
+_FEW: Final = 16
 
 #: A call is slow that takes so many times the p99 of the calls of the last so many
 #: seconds, if there are so many, and at least so many nanoseconds.
@@ -43,6 +49,10 @@ PENDING: Final = 2
 FALLBACK: Final = 4
 TAP: Final = 8
 RETIRED: Final = 16
+DETAILED: Final = 32
+
+#: Told when a slot has turned over, with the clock before it did.
+ON_TURN: Final[list[Callable[[Slot, int], None]]] = []
 
 #: What a thread did lightly: what came before, slot, identity of the result, span if
 #: somebody looked at it, clock at the start and end.
@@ -53,21 +63,23 @@ class Slot(Totals):
     """What one thread counted for one stage, and what it is doing there now.
 
     Attributes:
-        ring: Second, finished and errors of the last seconds, in turn.
+        ring: Finished calls of the last seconds, each at its second's place.
+        wrongs: Errors of the same seconds, None while there was none.
         roll: Clock from which on the next call must ``turn_over`` first.
         since: Clock at the start of the open call, 0 while there is none.
         depth: Further open calls of the same stage in this thread (recursion).
-        open: Coroutine calls begun here and not ended: key -> start.
         turn: The fetched event that an open light call is about.
         slow: Nanoseconds from which on a call is slower than its like.
     """
 
     __slots__ = (
+        "_open",
         "before",
         "depth",
+        "known",
+        "learned",
         "marked",
-        "noted",
-        "open",
+        "marred",
         "ring",
         "roll",
         "second",
@@ -77,6 +89,7 @@ class Slot(Totals):
         "turn",
         "turned",
         "worker",
+        "wrongs",
     )
 
     def __init__(self, stage: StageRecord, worker: Worker) -> None:
@@ -85,16 +98,35 @@ class Slot(Totals):
         self.worker = worker
         self.since = 0
         self.depth = 0
-        self.open: dict[object, int] = {}
+        self._open: dict[object, int] | None = None
         self.roll = 0
         self.turn: Turn | None = None
         self.turned = 0
         self.slow = NEVER
-        self.before: tuple[int, Distribution | None] = (0, None)
         self.second = 0
-        self.marked = (0, 0)
-        self.ring: array[int] | None = None
-        self.noted = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        # Cells, number of samples and second of what is not recent any more.
+        self.before = self.known = self.learned = 0
+        # Finished calls and errors at the begin of the second.
+        self.marked = self.marred = 0
+        self.ring: bytearray | None = None
+        self.wrongs: bytearray | None = None
+
+    @property
+    def open(self) -> dict[object, int]:
+        """Coroutine calls begun here and not ended, key to start; for the writer."""
+        found = self._open
+        if found is None:
+            found = self._open = {}
+        return found
+
+    @property
+    def opened(self) -> list[int]:
+        """When the coroutine calls that are open now began."""
+        found = self._open
+        return list(found.values()) if found else []
 
     def turn_over(self, now: int) -> None:
         """Fold the buffer, and begin a new second of history where there is one.
@@ -102,18 +134,25 @@ class Slot(Totals):
         Called before the call at hand counts.
         """
         try:
-            self._turn_over(now)
+            due = (self.second + 1) * NANOSECONDS
+            if now < due and len(self._buffer) < _FEW:
+                # A slow stage: all that folding takes would be for a few samples.
+                self.roll = min(now + _LATE, due)
+            else:
+                self._turn_over(now)
         except Exception as error:  # noqa: BLE001 - never into the pipeline
             _guard.caught("slot", error)
 
     def _turn_over(self, now: int) -> None:
-        number = self.fold()
+        number = len(self._buffer)
+        if number >= _FEW:
+            self.fold()
         second = now // NANOSECONDS
         if second != self.second:
             if self.second:
-                self._note(self.second)
+                self._note(self.second, second)
             self.second = second
-            self.marked = (self.finished, self.errors)
+            self.marked, self.marred = self.finished, self.errors
             self._learn(second)
         # At the present rate the buffer is full then; a burst is noticed soon enough.
         pace = (now - self.turned) * BATCH // (number or 1)
@@ -121,50 +160,61 @@ class Slot(Totals):
         self.roll = min(
             after + min(max(pace, _SOON), _LATE), (second + 1) * NANOSECONDS
         )
+        for tell in ON_TURN:
+            tell(self, now)
 
-    def _note(self, second: int) -> None:
-        """Keep what the second that is over counted, in 800 bytes a minute."""
-        ring = self.ring
-        if ring is None:
-            ring = self.ring = array("I", bytes(array("I").itemsize * 3 * HISTORY))
-        place = self.noted % HISTORY * 3
-        finished, errors = self.marked
-        ring[place] = 0  # a reader passes over it meanwhile
-        ring[place + 1] = self.finished - finished
-        ring[place + 2] = self.errors - errors
-        ring[place] = second
-        self.noted += 1
+    def _note(self, second: int, following: int) -> None:
+        """Keep what the second that is over counted."""
+        errors = self.errors - self.marred
+        if self.ring is None:
+            self.ring = new_ring()
+        if self.wrongs is None and errors:
+            self.wrongs = new_ring()
+        note(self.ring, second, self.finished - self.marked, following)
+        if self.wrongs is not None:
+            note(self.wrongs, second, errors, following)
 
     def _learn(self, second: int) -> None:
         """Find from which duration on a call is slow, by the last minute or two."""
-        since, before = self.before
-        recent = self.minus(before)
-        if recent.count < _ENOUGH:
+        packed, number, _, top, bottom, _ = self._state
+        count = number - self.known
+        if count < _ENOUGH:
             return
-        p99 = recent.quantile(0.99) or 0.0
+        recent = unpack(subtract(packed, self.before))
+        p99 = value_at(0.99 * count, recent, top, bottom)
         self.slow = max(int(p99 * NANOSECONDS * _SLOWER), _SLOW)
-        if second - since >= _RECENT:
-            self.before = (second, self.settled())
+        if second - self.learned >= _RECENT:
+            self.before, self.known, self.learned = packed, number, second
 
     def seconds(self) -> dict[int, tuple[int, int]]:
         """The per-second history, the running second included."""
-        ring = self.ring or ()
+        now = self.second
+        if not now:
+            return {}
+        past = zip(
+            range(now - HISTORY + 1, now),
+            before(self.ring, now),
+            before(self.wrongs, now),
+            strict=True,
+        )
         history = {
-            ring[place]: (ring[place + 1], ring[place + 2])
-            for place in range(0, len(ring), 3)
-            if ring[place]
+            second: (finished, errors) for second, finished, errors in past if finished
         }
-        if self.second:
-            finished, errors = self.marked
-            history[self.second] = (self.finished - finished, self.errors - errors)
+        history[now] = self.finished - self.marked, self.errors - self.marred
         return history
+
+    def recent(self) -> tuple[Sequence[int], Sequence[int]]:
+        """Seconds on the monotonic clock, ascending, and what finished in each."""
+        now = self.second
+        if not now:
+            return (), ()
+        finished = max(self.finished - self.marked, 0)
+        return range(now - HISTORY + 1, now + 1), [*before(self.ring, now), finished]
 
     def zero(self) -> None:
         """Forget what was counted; what is open stays open."""
         Totals.__init__(self)
-        self.marked = (0, 0)
-        self.before = (0, None)
-        self.ring = None
+        self._forget()
 
     def clear(self) -> None:
         """Start from zero, as a forked child does."""
@@ -191,7 +241,9 @@ class Worker:
         blocking: Clock since when it waits in ``put``, else 0.
         logged: Identity of the exception that was reported already.
         attempts: Retries noted in an open call on the short path.
+        cpu: Processor time of the thread when it was last charged to a call, or 0.
         quiet: Context of the light calls, None until there may be one.
+        toll: What recording costs the thread.
         trail: What the thread did lightly and nobody needed a turn of.
         journey: Journey of the trail and the light call, where one was needed.
     """
@@ -201,6 +253,7 @@ class Worker:
         "attempts",
         "away",
         "blocking",
+        "cpu",
         "dropped",
         "frame",
         "idle",
@@ -216,6 +269,7 @@ class Worker:
         "slots",
         "special",
         "thread",
+        "toll",
         "trail",
         "turn",
         "waiting",
@@ -225,6 +279,7 @@ class Worker:
         self.pid = os.getpid()
         self.thread = threading.get_ident()
         self.slots: list[Slot] = []
+        self.toll: Toll | None = None
         self.reset(alert)
 
     def reset(self, alert: int) -> None:
@@ -245,6 +300,7 @@ class Worker:
         self.blocking = 0
         self.logged = 0
         self.attempts = 0
+        self.cpu = 0
         self.quiet: Quiet | None = None
         self.trail: Trail | None = None
         self.journey: Journey | None = None

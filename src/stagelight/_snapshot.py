@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from bisect import bisect_right
 from dataclasses import asdict, dataclass, field
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Final
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 from stagelight import _guard, _names
 from stagelight._cells import NANOSECONDS
 from stagelight._cost import telemetry_cost
-from stagelight._distribution import Distribution
 from stagelight._insight import (
     Window,
     longest_calls,
@@ -31,12 +31,12 @@ from stagelight._registry import LATE, REGISTRY, PipelineRecord
 from stagelight._sight import look
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
     from stagelight._buffers import PoolRecord, QueueRecord
+    from stagelight._distribution import Distribution
     from stagelight._records import StageReading, StageRecord
     from stagelight._sight import QueueSight, Sight
-    from stagelight._totals import Totals
 
 #: Version of the document's shape.
 DOCUMENT: Final = 2
@@ -84,7 +84,7 @@ def snapshot(past: Callable[[str], Past] | None = None) -> Snapshot:
     return Snapshot(
         version=DOCUMENT,
         time=time.time(),
-        process=_process(),
+        process=process_stats(),
         pipelines={
             record.name: read_pipeline(record, past(record.name) if past else None)
             for record in records
@@ -99,7 +99,7 @@ def pipeline_document(record: PipelineRecord) -> dict[str, Any]:
         "version": DOCUMENT,
         "time": time.time(),
         "pipeline": pipeline.pop("name"),
-        "process": asdict(_process()),
+        "process": asdict(process_stats()),
         **pipeline,
     }
 
@@ -141,17 +141,13 @@ def read_pipeline(record: PipelineRecord, past: Past | None = None) -> PipelineS
         for pool in pools
         if pool.name in seen
     }
-    journeys = record.journeys.totals()
-    whole = Distribution()
-    for part in (journeys, *journeys.failures.values()):
-        whole.merge(part)
     return PipelineStats(
         name=record.name,
         stages=read,
         queues=waiting,
         pools=executors,
         passes={name: sorted(one) for name, one in window.later.passes.items()},
-        journeys=whole.quantiles(),
+        journeys=record.journeys.whole().quantiles(),
         bottleneck=bottleneck_of(
             window,
             read,
@@ -163,7 +159,8 @@ def read_pipeline(record: PipelineRecord, past: Past | None = None) -> PipelineS
     )
 
 
-def _process() -> ProcessStats:
+def process_stats() -> ProcessStats:
+    """Frozen state of this process, its pipelines apart."""
     return ProcessStats(
         pid=os.getpid(),
         uptime=_uptime(),
@@ -202,15 +199,10 @@ def _stage(
     record: StageRecord, reading: StageReading, whole: Distribution
 ) -> StageStats:
     totals = reading.totals
+    extra = totals.extra
     outcomes = totals.outcomes()
-    errors: dict[str, int] = {}
-    for (outcome, error_type), part in totals.failures.items():
-        if outcome in _names.ERRORS:
-            errors[error_type] = errors.get(error_type, 0) + part.count
+    errors = totals.error_types()
     count = sum(outcomes.values())
-    dropped: dict[str, int] = {}
-    for (reason, _), number in totals.drops.items():
-        dropped[reason] = dropped.get(reason, 0) + number
     seconds = {state: ns / NANOSECONDS for state, ns in reading.seconds.items()}
     # Shares of the workers' whole time: idle time counts at the outermost stage only,
     # and what a worker did outside of all stages, or since it ended, is time too.
@@ -222,11 +214,11 @@ def _stage(
         errors=errors,
         error_rate=sum(errors.values()) / count if count else 0.0,
         produced=reading.produced,
-        dropped=dropped,
+        dropped=totals.dropped(),
         retries=totals.retries,
         active=reading.active,
         oldest_active=reading.oldest / NANOSECONDS,
-        rates=rates(totals, clock()),
+        rates=rates(record.recent(), clock()),
         duration=whole.quantiles(),
         workers=reading.workers,
         worker_seconds=seconds,
@@ -234,38 +226,33 @@ def _stage(
         outputs=sorted(record.outputs),
         inner=sorted(record.inner),
         utilization=(reading.seconds[_names.BUSY] / attended if attended else None),
+        cpu_seconds=None if extra is None else extra.cpu / NANOSECONDS,
+        cpu_calls=0 if extra is None else extra.calls,
+        batch_size=extra.sizes.quantiles() if extra and extra.sizes.count else None,
     )
 
 
-def rates(totals: Totals, now: int) -> Rates:
+def rates(parts: Iterable[tuple[Sequence[int], Sequence[int]]], now: int) -> Rates:
     """Finished calls per second over the last 1, 10 and 60 seconds.
 
     Counts are kept by whole seconds; of the oldest second, the share inside the window
     is taken.
 
     Args:
-        totals: What was counted.
+        parts: Seconds on the monotonic clock, ascending, and what finished in each.
         now: The monotonic clock in nanoseconds.
     """
     second, fraction = divmod(now, NANOSECONDS)
     rest = 1 - fraction / NANOSECONDS
-    one, ten, sixty = (0.0, 0.0, 0.0)
-    short, middle, long = _WINDOWS
-    for at, (finished, _) in totals.history.items():
-        age = second - at
-        if 0 <= age < long:
-            sixty += finished
-            if age < middle:
-                ten += finished
-                if age < short:
-                    one += finished
-                elif age == short:
-                    one += finished * rest
-            elif age == middle:
-                ten += finished * rest
-        elif age == long:
-            sixty += finished * rest
-    return Rates(one / short, ten / middle, sixty / long)
+    found = [0.0] * len(_WINDOWS)
+    for seconds, finished in parts:
+        end = bisect_right(seconds, second)
+        for place, window in enumerate(_WINDOWS):
+            first = bisect_right(seconds, second - window)
+            found[place] += sum(finished[first:end])
+            if first and seconds[first - 1] == second - window:
+                found[place] += finished[first - 1] * rest
+    return Rates(*(sum_ / w for sum_, w in zip(found, _WINDOWS, strict=True)))
 
 
 def _queue(record: QueueRecord, seen: QueueSight, reader: _Reader) -> QueueStats:

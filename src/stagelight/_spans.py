@@ -21,7 +21,7 @@ from stagelight._deferred import (
     stage_attributes,
 )
 from stagelight._distribution import Distribution, Exemplar
-from stagelight._journey import Journey, Turn, open_journey
+from stagelight._journey import Journey, Turn, is_over, open_journey
 from stagelight._quiet import POSSIBLE
 from stagelight._traced import Promised, Traced
 from stagelight._tracer import TRACER
@@ -144,17 +144,24 @@ def _parent(
     turn: Turn, ambient: Context, pipeline: str
 ) -> tuple[Context, trace.SpanContext | None]:
     """Where an event's span belongs, and the journey to link if that is elsewhere."""
-    current = _span_of(ambient)
+    span = trace.get_current_span(ambient)
+    current = span.get_span_context()
     opened = current.is_valid and current.span_id != turn.ambient
+    # A thread or task may outlive the span in which it was started.
+    late = current if opened and is_over(span) else None
+    opened = opened and late is None
+    if opened and current.trace_flags.sampled:
+        TRACER.followed = True
     journey = turn.journey
     if journey.context is None:
         if opened:
             journey.context = ambient
         else:
             open_journey(journey, pipeline)
-        return journey.context or ambient, None
+        return journey.context or ambient, late
     if not opened:
-        return journey.context, None
+        known = _span_of(journey.context).trace_id
+        return journey.context, None if late and late.trace_id == known else late
     origin = _span_of(journey.context)
     return ambient, origin if origin.trace_id != current.trace_id else None
 

@@ -67,6 +67,8 @@ class Tracer:
 
     Attributes:
         due: Clock before which no journey can be sampled, as far as is known.
+        late: Whether only what fails has a span, made when it does.
+        followed: Whether a stage was called in a sampled span of the program's own.
         running: None where no asyncio loop runs in this thread; else ask ``in_loop``.
     """
 
@@ -75,6 +77,8 @@ class Tracer:
 
     def __init__(self) -> None:
         self.on = False
+        self.late = False
+        self.followed = False
         self.due = 0
         # A call of C: this is asked for each event.
         self.running: Callable[[], object] = partial(sys.modules.get, _EVENTS)
@@ -83,6 +87,7 @@ class Tracer:
         self.budget: Budget | None = Budget(50)
         self.enabled = True
         self.sdk_decides = False
+        self._muted = False
 
     def configure(
         self,
@@ -132,16 +137,26 @@ class Tracer:
         self.running = ask
         return self.running() is not None
 
+    def mute(self, *, on: bool) -> None:
+        """Trace nothing but failures, or everything again.
+
+        Args:
+            on: Whether to do so.
+        """
+        self._muted = on
+        self.refresh(anew=True)
+
     def refresh(self, *, anew: bool = False) -> None:
         """Look whether a real tracer provider is there now."""
-        if self.on and not anew:
+        if (self.on or self.late) and not anew:
             return
         provider = self.provider or trace.get_tracer_provider()
         real = not isinstance(
             provider, (trace.ProxyTracerProvider, trace.NoOpTracerProvider)
         )
-        self.on = real and self.enabled
-        if self.on:
+        wanted = real and self.enabled
+        self.on, self.late = wanted and not self._muted, wanted and self._muted
+        if wanted:
             self.tracer = shaped(
                 provider.get_tracer(
                     _names.SCOPE, __version__, schema_url=_names.SCHEMA_URL

@@ -21,6 +21,7 @@ from stagelight._journey import (
     end_turn,
     forget,
     in_loop,
+    is_over,
     leave_turn,
     set_turn,
 )
@@ -94,7 +95,7 @@ def origin(worker: Worker, item: object, to: str, now: int) -> Journey | int:
     ):
         return carry(worker, item, to)
     trail = worker.trail
-    if trail is None:
+    if trail is None or not TRACER.on:
         return now
     journey = worker.journey
     if journey is None:
@@ -115,7 +116,8 @@ def carry(worker: Worker, item: object, to: str) -> Journey:
     Args:
         worker: The thread that puts or submits.
         item: The event; only its identity is looked at.
-        to: Name of the queue or pool, an output of the stage that hands it on.
+        to: Name of the queue or pool, an output of the stage that hands it on;
+            empty for a thread.
     """
     here = enclosing(worker)
     if worker.trail is not None and here is None:
@@ -126,9 +128,9 @@ def carry(worker: Worker, item: object, to: str) -> Journey:
     slot = worker.slot
     if here is None and in_loop():
         slot = turn.slot if turn is not None and turn.slot is not None else NO_SLOT
-    if slot is not NO_SLOT and to not in slot.stage.outputs:
+    if to and slot is not NO_SLOT and to not in slot.stage.outputs:
         slot.stage.outputs.add(to)
-    if turn is not None and turn.queue and not turn.calls:
+    if to and turn is not None and turn.queue and not turn.calls:
         # No stage looked at it: a dispatcher passes it on.
         turn.pipeline.passes.setdefault(to, set()).add(turn.queue)
     if turn is None and here is not None:
@@ -161,7 +163,8 @@ def _from_here(worker: Worker) -> Journey:
             journey.forwards += 1
             return journey
         return Journey(clock())
-    if trace.get_current_span(ambient).get_span_context().is_valid:
+    span = trace.get_current_span(ambient)
+    if span.get_span_context().is_valid and not is_over(span):
         return Journey(clock(), ambient)
     return Journey(clock(), None, ambient)
 

@@ -9,8 +9,8 @@ import pytest
 from harness.command import run_command
 
 COMMANDS = (
-    *("doctor", "failures", "grafana", "probe", "replay", "run", "serve", "stats"),
-    *("tap", "top", "vendor"),
+    *("doctor", "failures", "grafana", "probe", "replay", "rules", "run", "serve"),
+    *("stats", "tap", "top", "vendor"),
 )
 
 LOADED = """

@@ -30,6 +30,9 @@ ingress = "pull"
 tap = true
 trace_url = "http://jaeger/trace/{trace_id}"
 redact = ['patient-\\d+']
+alerts = true
+detail = "basic"
+cost_budget = 0.05
 """
 SETTINGS = Settings(
     pipeline="orders",
@@ -48,6 +51,9 @@ SETTINGS = Settings(
     tap=True,
     trace_url="http://jaeger/trace/{trace_id}",
     redact=(r"patient-\d+",),
+    alerts=True,
+    detail="basic",
+    cost_budget=0.05,
 )
 
 
@@ -101,6 +107,9 @@ def test_every_variable(tmp_path):
         "STAGELIGHT_TAP": "1",
         "STAGELIGHT_TRACE_URL": "http://jaeger/trace/{trace_id}",
         "STAGELIGHT_REDACT": r"patient-\d+",
+        "STAGELIGHT_ALERTS": "1",
+        "STAGELIGHT_DETAIL": "basic",
+        "STAGELIGHT_COST_BUDGET": "0.05",
         "OTEL_SERVICE_NAME": "not ours",
     }
     assert load(tmp_path, environment) == SETTINGS
@@ -170,7 +179,9 @@ def test_an_unknown_key(file, tmp_path):
     assert refused(tmp_path) == (
         f"{place}: unknown key 'piplines'; did you mean pipeline? known are pipeline, "
         "stages, queues, journeys_per_second, rescues_per_second, json_logs, event_id, "
-        "capture, listen, watchdog, grpc, token, ingress, tap, trace_url, redact"
+        "capture, listen, watchdog, grpc, token, ingress, tap, trace_url, redact, "
+        "alerts, "
+        "detail, cost_budget"
     )
     place = file("zebra = 1")
     assert refused(tmp_path).startswith(f"{place}: unknown key 'zebra'; known are pip")

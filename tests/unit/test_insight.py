@@ -235,12 +235,19 @@ def test_input_limits_a_pipeline_that_waits(pipeline, clock) -> None:
 
 
 def test_its_own_cost_is_told(pipeline) -> None:
-    """Cost per call was measured here, and adds up with the number of calls."""
+    """What the calls of a thread cost adds up, and stays when it has ended."""
     work = pipeline.stage(lambda event: event, name="work")
-    for _ in range(1000):
-        work(1)
+    before = _cost.telemetry_cost()
+
+    def run() -> None:
+        for _ in range(2000):
+            work(1)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
     cost = _cost.telemetry_cost()
-    assert 1e-8 < cost.per_call < 1e-4
-    assert cost.calls == 1000
-    assert cost.recording == cost.per_call * 1000
+    assert cost.calls - before.calls == 2000
+    assert 1e-5 < cost.recording - before.recording < 1
+    assert (cost.detail, cost.chosen, cost.budget) == ("normal", "normal", 0.02)
     assert "stagelight" not in REGISTRY.pipelines

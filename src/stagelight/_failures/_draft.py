@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from time import perf_counter_ns as clock
 from time import time_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry import trace
 
@@ -22,7 +23,41 @@ if TYPE_CHECKING:
     from stagelight._records import StageRecord
     from stagelight._sinks import EventRecord
 
-_TEXTS = Redactor()
+_TEXTS: Final = Redactor()
+_NO_JOURNEY: Final = '{"age":null,"queue":null,"wait":null,"stages":[]}'
+
+
+class Cause:
+    """What the failures of one group have in common.
+
+    Args:
+        record: One of them.
+        code: What it is charged to.
+
+    Attributes:
+        group: Name of the group.
+        identity: Pipeline, stage, error type, file and function.
+        place: Where the stage is: kind of call, module, qualified name; as JSON.
+        held: What it is known by, and so must not go.
+    """
+
+    __slots__ = ("group", "held", "identity", "place")
+
+    def __init__(self, record: EventRecord, code: CodeType | None) -> None:
+        stage, kind = record.stage or "", record.error_type or ""
+        self.held = (record.source, code)
+        self.group = _tracebacks.group_of(record.pipeline, stage, kind, code)
+        self.identity = (
+            _names.encodable(record.pipeline),
+            _names.encodable(stage),
+            kind,
+            "" if code is None else _names.encodable(code.co_filename),
+            "" if code is None else code.co_name,
+        )
+        source = record.source
+        names = ("", "", "") if source is None else place_of(source)
+        place = dict(zip(("kind", "module", "name"), names, strict=True))
+        self.place = json.dumps(place)
 
 
 @dataclass(slots=True)
@@ -30,23 +65,15 @@ class Draft:
     """One failed event.
 
     Attributes:
+        cause: What it has in common with others.
         time: Wall clock, seconds since the epoch.
-        group: Name of its group.
-        pipeline: Name of the pipeline.
-        stage: Name of the stage.
-        error_type: Class of the exception.
-        file: Source file that it is charged to.
-        function: Function that it is charged to.
-        message: Text of the exception, without secrets.
-        event_id: Identifier of the event.
+        chain: The exceptions.
+        event_id: Identifier of the event, secrets and all.
         attempt: 1 for the first.
         outcome: ``failure``, ``refused`` or ``timeout``.
         duration: Seconds in the stage.
-        trace_id: Its trace, or None.
-        span_id: Its span, or None.
+        span: Its span's context, or None.
         payload: The event.
-        chain: The exceptions, as ``_tracebacks.taken`` gives them.
-        place: Where the stage is: kind of call, module, qualified name.
         upstream: Stages before: name, seconds since the epoch, duration, wait.
         queue: Queue that the event came from, or None.
         wait: Seconds that it waited there.
@@ -54,104 +81,100 @@ class Draft:
         attributes: Declared attributes of the event.
     """
 
+    cause: Cause
     time: float
-    group: str
-    pipeline: str
-    stage: str
-    error_type: str
-    file: str
-    function: str
-    message: str
+    chain: list[_tracebacks.Link]
     event_id: str | None
     attempt: int
     outcome: str
     duration: float
-    trace_id: str | None
-    span_id: str | None
+    span: trace.SpanContext | None
     payload: Payload
-    chain: list[tuple[str, str, str, list[_tracebacks.Frame]]]
-    place: tuple[str, str, str]
     upstream: list[tuple[str, float, float, float]]
     queue: str | None
     wait: float | None
     age: float | None
-    attributes: dict[str, str]
-
-    @property
-    def identity(self) -> tuple[str, ...]:
-        """What its group has in common."""
-        return (self.pipeline, self.stage, self.error_type, self.file, self.function)
+    attributes: dict[str, str] | None = None
 
     @property
     def size(self) -> int:
         """Bytes that it takes in memory, about."""
         return 2_000 + len(self.payload.data)
 
-    def detail(self) -> dict[str, Any]:
-        """What is read only where one failure is looked at."""
-        kind, module, name = self.place
+    def shown_id(self) -> str | None:
+        """The identifier of the event without secrets."""
+        return None if self.event_id is None else _TEXTS.text(self.event_id, 256)
+
+    def shown(self) -> tuple[str, str]:
+        """Text of the exception, and what is read only of one failure, as JSON."""
+        messages = [link.shown() for link in self.chain]
+        links = zip(self.chain, messages, strict=True)
+        chain = ",".join([link.text(message) for link, message in links])
+        attributes = json.dumps(self.attributes) if self.attributes else "{}"
+        return messages[0], (
+            f'{{"exception":[{chain}],"place":{self.cause.place},'
+            f'"journey":{self._journey()},"attributes":{attributes}}}'
+        )
+
+    def _journey(self) -> str:
+        if self.age is None and self.queue is None and not self.upstream:
+            return _NO_JOURNEY
         stages = [
             {"stage": stage, "time": at, "duration": took, "wait": waited}
             for stage, at, took, waited in self.upstream
         ]
-        return {
-            "exception": _tracebacks.as_data(self.chain),
-            "place": {"kind": kind, "module": module, "name": name},
-            "journey": {
-                "age": self.age,
-                "queue": self.queue,
-                "wait": self.wait,
-                "stages": stages,
-            },
-            "attributes": self.attributes,
-        }
+        return json.dumps(
+            {"age": self.age, "queue": self.queue, "wait": self.wait, "stages": stages}
+        )
 
 
 def draft(
     record: EventRecord,
     payload: Payload,
-    chain: list[tuple[str, str, str, list[_tracebacks.Frame]]],
-    group: str,
-    code: CodeType | None,
+    chain: list[_tracebacks.Link],
+    cause: Cause,
 ) -> Draft:
     """Take what is needed of a failed event; nothing of the program's is kept.
+
+    What can wait is left to the thread that writes: one after the other it costs half.
 
     Args:
         record: What was announced.
         payload: The event.
         chain: The exception.
-        group: Name of its group.
-        code: What it is charged to.
+        cause: What it has in common with others.
     """
-    span = trace.get_current_span(record.context).get_span_context()
-    turn, stage = record.turn, record.source
-    now = clock()
-    age = (now - turn.began) / NANOSECONDS if turn is not None else None
-    led = turn is not None or record.trail is not None
+    turn = record.turn
+    upstream: list[tuple[str, float, float, float]] = []
+    wait = age = None
+    if turn is not None or record.trail is not None:
+        now = clock()
+        upstream = _upstream(record, now)
+        if turn is not None:
+            age = (now - turn.began) / NANOSECONDS
+            wait = turn.wait / NANOSECONDS if turn.queue else None
     return Draft(
-        time=record.time_ns / NANOSECONDS,
-        group=group,
-        pipeline=_names.encodable(record.pipeline),
-        stage=_names.encodable(record.stage or ""),
-        error_type=record.error_type or "",
-        file="" if code is None else _names.encodable(code.co_filename),
-        function="" if code is None else code.co_name,
-        message=chain[0][2] if chain else "",
-        event_id=None if record.event_id is None else _TEXTS.text(record.event_id, 256),
-        attempt=record.attempt,
-        outcome=record.outcome or "",
-        duration=record.duration or 0.0,
-        trace_id=trace.format_trace_id(span.trace_id) if span.is_valid else None,
-        span_id=trace.format_span_id(span.span_id) if span.is_valid else None,
-        payload=payload,
-        chain=chain,
-        place=("", "", "") if stage is None else place_of(stage),
-        upstream=_upstream(record, now) if led else [],
-        queue=record.queue,
-        wait=turn.wait / NANOSECONDS if turn is not None and turn.queue else None,
-        age=age,
-        attributes={},
+        cause,
+        record.time_ns / NANOSECONDS,
+        chain,
+        record.event_id,
+        record.attempt,
+        record.outcome or "",
+        record.duration or 0.0,
+        _span_of(record),
+        payload,
+        upstream,
+        record.queue,
+        wait,
+        age,
     )
+
+
+def _span_of(record: EventRecord) -> trace.SpanContext | None:
+    if not record.context:
+        return None
+    span = trace.get_current_span(record.context).get_span_context()
+    return span if span.is_valid else None
 
 
 def _upstream(record: EventRecord, now: int) -> list[tuple[str, float, float, float]]:

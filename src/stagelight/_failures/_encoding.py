@@ -122,7 +122,9 @@ class Encoder:
         if kind is dict:
             return self._dict(value, depth)
         if kind is list:
-            return [self.encode(one, depth) for one in value]
+            return [
+                one if type(one) in _PLAIN else self.encode(one, depth) for one in value
+            ]
         if kind in SEQUENCES:
             return self._typed(SEQUENCES[kind], list(value), depth)
         if kind is bytes or kind is bytearray:
@@ -148,13 +150,25 @@ class Encoder:
         return {TYPE: name, "v": [self.encode(one, depth) for one in values]}
 
     def _dict(self, value: dict[Any, Any], depth: int) -> Any:
-        if TYPE in value or not all(type(key) is str for key in value):
-            pairs = [
-                [self.encode(key, depth), self._named(str(key), one, depth)]
-                for key, one in value.items()
-            ]
-            return {TYPE: "dict", "v": pairs}
-        return {key: self._named(key, one, depth) for key, one in value.items()}
+        made = {}
+        hidden = self.hidden
+        for key, one in value.items():
+            if type(key) is not str or key == TYPE:
+                self.hidden = hidden  # it begins anew
+                return self._pairs(value, depth)
+            if self._secret(key):
+                self.hidden += 1
+                made[key] = HIDDEN
+            else:
+                made[key] = one if type(one) in _PLAIN else self.encode(one, depth)
+        return made
+
+    def _pairs(self, value: dict[Any, Any], depth: int) -> Any:
+        pairs = [
+            [self.encode(key, depth), self._named(str(key), one, depth)]
+            for key, one in value.items()
+        ]
+        return {TYPE: "dict", "v": pairs}
 
     def _named(self, name: str, value: Any, depth: int) -> Any:
         if self._secret(name):

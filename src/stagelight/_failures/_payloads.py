@@ -14,6 +14,7 @@ from stagelight._failures._encoding import (
     UnfitError,
     state_of,
 )
+from stagelight._failures._snapshots import NoSnapshotError, event_in, snapshots
 from stagelight._redaction import HIDDEN, Redactor
 
 if TYPE_CHECKING:
@@ -21,9 +22,15 @@ if TYPE_CHECKING:
 
 REPR: Final = "repr"
 USER: Final = "codec "
+#: What ``Packer.finish`` makes JSON of.
+SNAPSHOT: Final = "snapshot"
+#: Types of events that may have one.
+SNAPPED: Final = frozenset({dict, list, tuple, str, bytes, int, float, type(None)})
 _DEEP: Final = 32
 _LONG: Final = 2_000
 _FALLBACK: Final = Redactor()
+#: What the encoder made has no cycles.
+_dumps: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 class Payload(NamedTuple):
@@ -31,7 +38,7 @@ class Payload(NamedTuple):
 
     Attributes:
         codec: ``json``, ``pickle``, ``codec module:name``, or ``repr``: a description
-            that cannot be replayed.
+            that cannot be replayed. Until it is written, also ``snapshot``.
         data: The bytes.
         hidden: How many values were left out as secret.
         why: Why it cannot be replayed, or nothing.
@@ -54,9 +61,11 @@ class Packer:
         self._capture = capture
         self.keys = Keys(capture.redact_keys, capture.keep_keys)
         self._texts = Redactor(secret=self.keys.secret)
+        self._snapshot = snapshots(capture.max_event_bytes)
+        self._codecs: dict[str, str | Codec] = {}
 
     def pack(self, stage: str, event: Any) -> Payload:
-        """What is kept of an event; never raises.
+        """What is kept of an event, or of what it is made later; never raises.
 
         Args:
             stage: Name of the stage that it failed in.
@@ -67,7 +76,27 @@ class Packer:
                 event = self._capture.redact(event)
         except Exception as error:  # noqa: BLE001 - then nothing of it may be kept
             return Payload(REPR, b"", 0, f"redact() raised {_named(error)}")
-        codec = self._capture.codec_of(stage)
+        codec = self._codecs.get(stage)
+        if codec is None:
+            codec = self._codecs[stage] = self._capture.codec_of(stage)
+        if codec == JSON and type(event) in SNAPPED:
+            try:
+                return Payload(SNAPSHOT, self._snapshot(event), 0)
+            except (NoSnapshotError, RecursionError):
+                pass  # then as any other
+        return self._made(codec, event)
+
+    def finish(self, payload: Payload) -> Payload:
+        """What is kept of an event, by the thread that writes.
+
+        Args:
+            payload: What ``pack`` returned.
+        """
+        if payload.codec != SNAPSHOT:
+            return payload
+        return self._made(JSON, event_in(payload.data))
+
+    def _made(self, codec: str | Codec, event: Any) -> Payload:
         try:
             payload = self._packed(codec, event)
             if len(payload.data) <= self._capture.max_event_bytes:
@@ -83,8 +112,7 @@ class Packer:
         if codec == JSON:
             encoder = Encoder(self.keys)
             plain = encoder.encode(event)
-            text = json.dumps(plain, separators=(",", ":"))
-            return Payload(JSON, text.encode("ascii"), encoder.hidden)
+            return Payload(JSON, _dumps(plain).encode("ascii"), encoder.hidden)
         if codec == NONE:
             raise UnfitError("events of this stage are not kept (codec none)")
         cleaner = _Cleaner(self.keys)

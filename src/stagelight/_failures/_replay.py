@@ -249,7 +249,7 @@ def _compared(
         result = SUCCESS
         old, new = [before], [after]
     else:
-        chain = _tracebacks.as_data(_tracebacks.taken(error))
+        chain = [link.data() for link in _tracebacks.taken(error)]
         chain[0]["frames"] = [
             frame
             for frame in chain[0]["frames"]

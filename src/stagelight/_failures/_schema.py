@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 DATABASE: Final = "failures.db"
 PAYLOADS: Final = "payloads"
-VERSION: Final = 1
+VERSION: Final = 2
 _BUSY: Final = 5.0
 #: Mode of every file.
 PRIVATE: Final = 0o600
@@ -36,7 +36,6 @@ CREATE TABLE failures (
     detail TEXT
 );
 CREATE INDEX by_group ON failures (group_id, id);
-CREATE INDEX by_time ON failures (time);
 CREATE TABLE dropped (reason TEXT PRIMARY KEY, count INTEGER) WITHOUT ROWID;
 CREATE TABLE replays (
     failure INTEGER, time REAL, result TEXT, error_type TEXT, message TEXT,
@@ -49,10 +48,6 @@ CREATE TABLE traits (
 ) WITHOUT ROWID;
 CREATE TABLE totals (events INTEGER, bytes INTEGER);
 INSERT INTO totals VALUES (0, 0);
-CREATE TRIGGER counted AFTER INSERT ON failures BEGIN
-    UPDATE totals SET events = events + 1, bytes = bytes + NEW.size; END;
-CREATE TRIGGER uncounted AFTER DELETE ON failures BEGIN
-    UPDATE totals SET events = events - 1, bytes = bytes - OLD.size; END;
 """
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from stagelight import _guard, _names
 from stagelight._cells import NANOSECONDS
 from stagelight._failures import _tracebacks
-from stagelight._failures._draft import draft
+from stagelight._failures._draft import Cause, draft
 from stagelight._failures._payloads import Packer
 from stagelight._failures._process import describer
 from stagelight._failures._share import Share
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 #: Failed events, and their bytes, that may wait for the writer.
 _WAITING: Final = 2_000
 _WAITING_BYTES: Final = 32 * 1024 * 1024
+#: Groups whose names are remembered.
+_CAUSES: Final = 4_096
 SUCCESS: Final = "success"
 FAILED: Final = "failure"
 
@@ -55,6 +57,7 @@ class Sink:
             if capture.attributes
             else None
         )
+        self._causes: dict[tuple[Any, ...], Cause] = {}
         self._describe = describer()
         self.after_fork()
 
@@ -65,7 +68,11 @@ class Sink:
         self._share = Share()
         self._left_out = Batch()
         self.writer = Writer(
-            self.capture, self._describe, self._more, self._share.charge
+            self.capture,
+            self._describe,
+            self._more,
+            self._share.charge,
+            self._packer.finish,
         )
 
     def __call__(self, record: EventRecord) -> None:
@@ -82,34 +89,49 @@ class Sink:
             wanted = self._wanted[stage] = self.capture.wants(stage)
         if not wanted or getattr(REPLAYING, "on", False):
             return
-        code = _tracebacks.where(error.__traceback__)
-        kind = record.error_type or ""
-        group = _tracebacks.group_of(record.pipeline, stage, kind, code)
+        trace = _tracebacks.trace_of(error.__traceback__)
+        cause = self._cause(record, trace.code)
         writer = self.writer
         if writer.waiting >= _WAITING or writer.waiting_bytes >= _WAITING_BYTES:
-            self._leave_out("queue", group, record, code)
+            self._leave_out("queue", cause, record)
         elif not self._share.afford():
-            self._leave_out("rate", group, record, code)
-        else:
+            self._leave_out("rate", cause, record)
+        elif self._share.measures():
             began = spent()
-            self._take(record, error, group, code)
-            self._share.charge(spent() - began)
+            self._take(record, error, cause, trace)
+            self._share.charge_taken(spent() - began)
+        else:
+            self._take(record, error, cause, trace)
+
+    def _cause(self, record: EventRecord, code: CodeType | None) -> Cause:
+        """What a failure has in common with others."""
+        # Stages without a record of theirs are told apart by their names.
+        source = record.source or (record.pipeline, record.stage)
+        known = source if isinstance(source, tuple) else id(source)
+        key = (known, record.error_type, id(code))
+        cause = self._causes.get(key)
+        if cause is None:
+            cause = Cause(record, code)
+            if len(self._causes) >= _CAUSES:
+                self._causes.clear()
+            self._causes[key] = cause
+        return cause
 
     def _take(
         self,
         record: EventRecord,
         error: BaseException,
-        group: str,
-        code: CodeType | None,
+        cause: Cause,
+        trace: _tracebacks.Trace,
     ) -> None:
         stage = record.stage or ""
         payload = self._packer.pack(stage, record.event)
         keys = self._packer.keys if self.capture.locals else None
-        chain = _tracebacks.taken(error, keys)
-        made = draft(record, payload, chain, group, code)
+        chain = _tracebacks.taken(error, keys, trace)
+        made = draft(record, payload, chain, cause)
         if self._traits is not None:
             made.attributes = self._traits_of(stage, record.event, record.turn)
-            self._count(FAILED, group, made.attributes)
+            self._count(FAILED, cause.group, made.attributes)
         self.writer.give(made, made.size)
 
     def _traits_of(self, stage: str, event: Any, turn: Turn | None) -> dict[str, str]:
@@ -139,19 +161,13 @@ class Sink:
         attributes = self._traits_of(stage.name, event, turn)
         self._count(SUCCESS, f"{stage.pipeline.name}\n{stage.name}", attributes)
 
-    def _leave_out(
-        self, reason: str, group: str, record: EventRecord, code: CodeType | None
-    ) -> None:
+    def _leave_out(self, reason: str, cause: Cause, record: EventRecord) -> None:
         """Count an event that is not kept."""
-        place = ("", "")
-        if code is not None:
-            place = (_names.encodable(code.co_filename), code.co_name)
-        names = (record.pipeline, record.stage or "", record.error_type or "")
         at = record.time_ns / NANOSECONDS
         with self._lock:
             left = self._left_out
             left.dropped[reason] = left.dropped.get(reason, 0) + 1
-            left.leave_out(group, (*names, *place), 1, at, at)
+            left.leave_out(cause.group, cause.identity, 1, at, at)
         _guard.LOST[SIGNAL] = _guard.LOST.get(SIGNAL, 0) + 1
         self.writer.wake()
 

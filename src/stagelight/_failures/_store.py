@@ -13,10 +13,12 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.trace import format_span_id, format_trace_id
+
 from stagelight._failures._schema import PAYLOADS, PRIVATE, connect, transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from stagelight._capture import Capture
@@ -33,27 +35,22 @@ INSERT INTO failures (time, group_id, pipeline, stage, error_type, message, even
     attempt, outcome, duration, trace_id, span_id, process, codec, payload, file, size,
     hidden, why, detail) VALUES
 """
-_ROW: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-#: Rows in one statement: each statement costs the pipeline two turns of the
-#: interpreter lock. SQLite takes 999 values at least.
-_AT_ONCE: Final = 45
+#: Where in a row its size is.
+_SIZE: Final = 16
+#: Values in one statement, of which SQLite takes 999 at least: each statement costs the
+#: pipeline two turns of the interpreter lock.
+_VALUES: Final = 900
 _STATE: Final = """
-SELECT events, bytes, (SELECT min(time) FROM failures), (SELECT count(*) FROM groups)
+SELECT events, bytes, (SELECT time FROM failures ORDER BY id LIMIT 1),
+    (SELECT count(*) FROM groups)
 FROM totals
 """
 _GROUP: Final = """
-INSERT INTO groups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+ON CONFLICT DO UPDATE SET
     count = count + excluded.count, first = min(first, excluded.first),
     last = max(last, excluded.last)
 """
-_DROP: Final = """
-INSERT INTO dropped VALUES (?, ?) ON CONFLICT DO UPDATE SET
-    count = count + excluded.count
-"""
-_TRAIT: Final = """
-INSERT INTO traits VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
-    count = count + excluded.count
-"""
+_COUNT: Final = "ON CONFLICT DO UPDATE SET count = count + excluded.count"
 
 
 class Batch:
@@ -131,17 +128,13 @@ class Store:
             rows = [self._row(one, files) for one in batch.drafts]
             with transaction(self.database):
                 self._introduce()
-                for first in range(0, len(rows), _AT_ONCE):
-                    some = rows[first : first + _AT_ONCE]
-                    self.database.execute(
-                        _INSERT + ", ".join([_ROW] * len(some)),
-                        [value for row in some for value in row],
-                    )
-                self.database.executemany(_GROUP, _groups(batch))
-                self.database.executemany(_DROP, batch.dropped.items())
-                self.database.executemany(
-                    _TRAIT, [(*key, count) for key, count in batch.traits.items()]
-                )
+                self._insert(_INSERT, rows)
+                self._add_up(len(rows), sum(row[_SIZE] for row in rows))
+                self._insert("INSERT INTO groups VALUES", _groups(batch), _GROUP)
+                dropped = list(batch.dropped.items())
+                self._insert("INSERT INTO dropped VALUES", dropped, _COUNT)
+                traits = [(*key, count) for key, count in batch.traits.items()]
+                self._insert("INSERT INTO traits VALUES", traits, _COUNT)
                 gone = self._trim()
         except BaseException:
             for file in files:
@@ -153,6 +146,31 @@ class Store:
             with contextlib.suppress(OSError):
                 (self._folder / PAYLOADS / name).unlink()
 
+    def _insert(self, head: str, rows: Sequence[Sequence[Any]], tail: str = "") -> None:
+        """Insert rows, many at once.
+
+        Args:
+            head: What comes before the values.
+            rows: The rows.
+            tail: What comes behind.
+        """
+        if not rows:
+            return
+        row = f"({', '.join('?' * len(rows[0]))})"
+        number = _VALUES // len(rows[0])
+        for first in range(0, len(rows), number):
+            some = rows[first : first + number]
+            self.database.execute(
+                f"{head} {', '.join([row] * len(some))} {tail}",
+                [value for one in some for value in one],
+            )
+
+    def _add_up(self, events: int, size: int) -> None:
+        """Keep the totals: to add up all failures would take long."""
+        self.database.execute(
+            "UPDATE totals SET events = events + ?, bytes = bytes + ?", (events, size)
+        )
+
     def _introduce(self) -> None:
         if not self._introduced:
             self.database.execute(
@@ -162,10 +180,10 @@ class Store:
             self._introduced = True
 
     def _row(self, draft: Draft, files: list[Path]) -> tuple[Any, ...]:
-        payload = draft.payload
+        payload, cause, span = draft.payload, draft.cause, draft.span
         data: bytes | None = payload.data
         name = None
-        detail = json.dumps(draft.detail(), separators=(",", ":"))
+        message, detail = draft.shown()
         size = len(payload.data) + len(detail)
         if len(payload.data) > LARGE:
             name = f"{uuid.uuid4().hex}.bin"
@@ -173,11 +191,28 @@ class Store:
             files.append(path)
             _write_private(path, payload.data)
             data = None
+        pipeline, stage, error_type, _, _ = cause.identity
         return (
-            *(draft.time, draft.group, draft.pipeline, draft.stage, draft.error_type),
-            *(draft.message, draft.event_id, draft.attempt, draft.outcome),
-            *(draft.duration, draft.trace_id, draft.span_id, self._process),
-            *(payload.codec, data, name, size, payload.hidden, payload.why, detail),
+            draft.time,
+            cause.group,
+            pipeline,
+            stage,
+            error_type,
+            message,
+            draft.shown_id(),
+            draft.attempt,
+            draft.outcome,
+            draft.duration,
+            None if span is None else format_trace_id(span.trace_id),
+            None if span is None else format_span_id(span.span_id),
+            self._process,
+            payload.codec,
+            data,
+            name,
+            size,
+            payload.hidden,
+            payload.why,
+            detail,
         )
 
     def _trim(self) -> list[str]:
@@ -190,8 +225,7 @@ class Store:
             events, held, _, _ = self.database.execute(_STATE).fetchone()
         over = events - self._capture.max_events
         if over > 0:
-            which = "id IN (SELECT id FROM failures ORDER BY id LIMIT ?)"
-            gone += self._delete("count", which, over)
+            gone += self._delete("count", "id <= ?", self._nth(over))
             _, held, _, _ = self.database.execute(_STATE).fetchone()
         if held > self._capture.max_bytes:
             last = self._last_to_go(held - self._capture.max_bytes)
@@ -204,28 +238,39 @@ class Store:
             )
         return gone
 
+    def _nth(self, number: int) -> int:
+        """The id of the failure that so many are not younger than."""
+        found = self.database.execute(
+            "SELECT id FROM failures ORDER BY id LIMIT 1 OFFSET ?", (number - 1,)
+        ).fetchone()
+        return int(found[0])
+
     def _last_to_go(self, excess: int) -> int:
-        last = 0
-        for number, size in self.database.execute(
-            "SELECT id, size FROM failures ORDER BY id"
-        ):
-            last = number
-            excess -= size
-            if excess <= 0:
-                break
-        return last
+        """The id of the failure up to which all together take so many bytes."""
+        found = self.database.execute(
+            "SELECT id FROM (SELECT id, sum(size) OVER (ORDER BY id) AS total "
+            "FROM failures) WHERE total >= ? ORDER BY id LIMIT 1",
+            (excess,),
+        ).fetchone()
+        return int(found[0])
 
     def _delete(self, reason: str, where: str, value: float) -> list[str]:
-        found = self.database.execute(
-            f"DELETE FROM failures WHERE {where} RETURNING id, file",  # noqa: S608 - our own text
-            (value,),
+        """Delete failures; returns the files that go with them."""
+        which = f"FROM failures WHERE {where}"
+        (size,) = self.database.execute(
+            f"SELECT total(size) {which}", (value,)
+        ).fetchone()
+        files = self.database.execute(
+            f"SELECT file {which} AND file IS NOT NULL", (value,)
         ).fetchall()
-        if found:
-            self.database.execute(_DROP, (reason, len(found)))
-            self.database.executemany(
-                "DELETE FROM replays WHERE failure = ?", [(row[0],) for row in found]
-            )
-        return [file for _, file in found if file]
+        self.database.execute(
+            f"DELETE FROM replays WHERE failure IN (SELECT id {which})",  # noqa: S608 - our own text
+            (value,),
+        )
+        number = self.database.execute(f"DELETE {which}", (value,)).rowcount
+        self._add_up(-number, -int(size))
+        self._insert("INSERT INTO dropped VALUES", [(reason, number)], _COUNT)
+        return [file for (file,) in files]
 
     def _sweep(self) -> None:
         """Remove payload files that a killed process left without a row."""
@@ -247,7 +292,8 @@ def _groups(batch: Batch) -> list[tuple[Any, ...]]:
     counted = Batch()
     counted.left_out = dict(batch.left_out)
     for one in batch.drafts:
-        counted.leave_out(one.group, one.identity, 1, one.time, one.time)
+        cause = one.cause
+        counted.leave_out(cause.group, cause.identity, 1, one.time, one.time)
     return [
         (group, *identity, count, first, last)
         for group, (identity, count, first, last) in counted.left_out.items()

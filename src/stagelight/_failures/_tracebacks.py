@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import linecache
 import os
 import sysconfig
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stagelight import _names, _outcomes
 from stagelight._redaction import HIDDEN, Redactor
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 _FRAMES: Final = 64
 _CHAIN: Final = 4
 _LOCALS: Final = 24
+_MESSAGE: Final = 1_000
+_quote: Final = json.JSONEncoder().encode  # of texts: it is C at once
 _CAUSE: Final = "direct cause"
 _CONTEXT: Final = "context"
 _LIBRARIES: Final = tuple(
@@ -32,6 +35,72 @@ _TEXTS: Final = Redactor()
 
 #: A frame: file, line, function, and its variables or None.
 Frame = tuple[str, int, str, "dict[str, Any] | None"]
+
+
+class Trace:
+    """A traceback without variables; failures at the same lines share one.
+
+    Args:
+        codes: The code of each frame.
+        lines: The line that each of them was in.
+
+    Attributes:
+        code: What it is charged to: the program's innermost.
+        frames: The frames, outermost first.
+    """
+
+    __slots__ = ("_codes", "_text", "code", "frames")
+
+    def __init__(self, codes: list[CodeType], lines: list[int]) -> None:
+        #: They are known by their identity, and so must not go.
+        self._codes = codes
+        self._text = ""
+        shown = [
+            (code, line)
+            for code, line in zip(codes, lines, strict=True)
+            if code.co_filename != _outcomes.CODE_FILE
+        ]
+        own = [code for code, _ in shown if is_own(code.co_filename)]
+        self.code = own[-1] if own else shown[-1][0] if shown else None
+        self.frames: list[Frame] = _both_ends(
+            [(code.co_filename, line, code.co_name, None) for code, line in shown]
+        )
+
+    def text(self) -> str:
+        """The frames as JSON."""
+        if not self._text:
+            self._text = json.dumps(_frames_as_data(self.frames))
+        return self._text
+
+
+#: Identities of codes and last instructions to what they are; of them so many.
+_TRACES: Final[dict[tuple[int, ...], Trace]] = {}
+_MOST_TRACES: Final = 512
+
+
+def trace_of(trace: TracebackType | None) -> Trace:
+    """A traceback as it is kept.
+
+    Args:
+        trace: The exception's.
+    """
+    key: list[int] = []
+    one = trace
+    while one is not None:
+        key += (id(one.tb_frame.f_code), one.tb_lasti)
+        one = one.tb_next
+    known = _TRACES.get(tuple(key))
+    if known is None:
+        codes, lines = [], []
+        while trace is not None:
+            codes.append(trace.tb_frame.f_code)
+            lines.append(trace.tb_lineno)
+            trace = trace.tb_next
+        known = Trace(codes, lines)
+        if len(_TRACES) >= _MOST_TRACES:
+            _TRACES.clear()
+        _TRACES[tuple(key)] = known
+    return known
 
 
 def _is_own(filename: str) -> bool:
@@ -60,23 +129,6 @@ def is_own(filename: str) -> bool:
     return known
 
 
-def where(trace: TracebackType | None) -> CodeType | None:
-    """The code that an exception is charged to: the program's innermost.
-
-    Args:
-        trace: The exception's traceback.
-    """
-    own = last = None
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        if code.co_filename != _outcomes.CODE_FILE:
-            last = code
-            if is_own(code.co_filename):
-                own = code
-        trace = trace.tb_next
-    return own or last
-
-
 def group_of(pipeline: str, stage: str, error_type: str, code: CodeType | None) -> str:
     """The name of the group that a failure belongs to.
 
@@ -95,17 +147,60 @@ def group_of(pipeline: str, stage: str, error_type: str, code: CodeType | None) 
     return hashlib.blake2b(data, digest_size=4).hexdigest()
 
 
+class Link(NamedTuple):
+    """One exception of a chain.
+
+    Attributes:
+        relation: To the one before.
+        name: Its class.
+        message: Its text, secrets and all.
+        trace: Its traceback.
+        frames: Its frames with their variables, where these are kept.
+    """
+
+    relation: str
+    name: str
+    message: str
+    trace: Trace
+    frames: list[Frame] | None = None
+
+    def shown(self) -> str:
+        """Its text without secrets."""
+        return _TEXTS.text(self.message, _MESSAGE)
+
+    def data(self) -> dict[str, Any]:
+        """It as data for JSON, with the lines of the source."""
+        return {
+            "relation": self.relation,
+            "type": self.name,
+            "message": self.shown(),
+            "frames": _frames_as_data(self.frames or self.trace.frames),
+        }
+
+    def text(self, shown: str) -> str:
+        """It as JSON.
+
+        Args:
+            shown: Its text without secrets.
+        """
+        frames = self.trace.text()
+        if self.frames is not None:
+            frames = json.dumps(_frames_as_data(self.frames))
+        return (
+            f'{{"relation":"{self.relation}","type":{_quote(self.name)},'
+            f'"message":{_quote(shown)},"frames":{frames}}}'
+        )
+
+
 def taken(
-    error: BaseException, keys: Keys | None = None
-) -> list[tuple[str, str, str, list[Frame]]]:
+    error: BaseException, keys: Keys | None = None, trace: Trace | None = None
+) -> list[Link]:
     """An exception and what caused it, the last one first.
 
     Args:
         error: The exception.
         keys: Which variables are secret; None to take no variables at all.
-
-    Returns:
-        For each its relation to the one before, class, message and frames.
+        trace: Its traceback, where it is known already.
     """
     found = []
     relation, one = "", error
@@ -113,9 +208,12 @@ def taken(
         kind = type(one)
         plain = kind.__module__ in {"builtins", None}
         name = kind.__qualname__ if plain else f"{kind.__module__}.{kind.__qualname__}"
-        text = _TEXTS.text(_outcomes.message(one), 1000)
-        frames = _frames(one.__traceback__, keys)
-        found.append((relation, _names.encodable(name), text, frames))
+        # Some more than is shown: a secret must not be cut in two and so missed.
+        text = _outcomes.message(one)[: _MESSAGE * 4]
+        frames = None if keys is None else _with_variables(one.__traceback__, keys)
+        trace = trace or trace_of(one.__traceback__)
+        found.append(Link(relation, _names.encodable(name), text, trace, frames))
+        trace = None
         if one.__cause__ is not None:
             relation, one = _CAUSE, one.__cause__
         elif one.__context__ is not None and not one.__suppress_context__:
@@ -125,21 +223,25 @@ def taken(
     return found
 
 
-def _frames(trace: TracebackType | None, keys: Keys | None) -> list[Frame]:
+def _with_variables(trace: TracebackType | None, keys: Keys) -> list[Frame]:
     found: list[Frame] = []
     while trace is not None:
         frame, line = trace.tb_frame, trace.tb_lineno
         code = frame.f_code
         if code.co_filename != _outcomes.CODE_FILE:
-            variables = None
-            if keys is not None and is_own(code.co_filename):
-                variables = _variables(frame, keys)
+            own = is_own(code.co_filename)
+            variables = _variables(frame, keys) if own else None
             found.append((code.co_filename, line, code.co_name, variables))
         trace = trace.tb_next
-    if len(found) > _FRAMES:  # a recursion: both ends tell most
-        half = _FRAMES // 2
-        found = [*found[:half], *found[-half:]]
-    return found
+    return _both_ends(found)
+
+
+def _both_ends(frames: list[Frame]) -> list[Frame]:
+    """What tells most of a recursion."""
+    if len(frames) <= _FRAMES:
+        return frames
+    half = _FRAMES // 2
+    return [*frames[:half], *frames[-half:]]
 
 
 def _variables(frame: FrameType, keys: Keys) -> dict[str, Any]:
@@ -153,29 +255,16 @@ def _variables(frame: FrameType, keys: Keys) -> dict[str, Any]:
     return shown
 
 
-def as_data(chain: list[tuple[str, str, str, list[Frame]]]) -> list[dict[str, Any]]:
-    """What ``taken`` took as data for JSON, with the lines of the source.
-
-    Args:
-        chain: What it took.
-    """
+def _frames_as_data(frames: list[Frame]) -> list[dict[str, Any]]:
     return [
         {
-            "relation": relation,
-            "type": name,
-            "message": text,
-            "frames": [
-                {
-                    "file": _names.encodable(file),
-                    "line": line,
-                    "function": function,
-                    "source": _TEXTS.text(linecache.getline(file, line).strip()),
-                    **({} if variables is None else {"locals": variables}),
-                }
-                for file, line, function, variables in frames
-            ],
+            "file": _names.encodable(file),
+            "line": line,
+            "function": function,
+            "source": _TEXTS.text(linecache.getline(file, line).strip()),
+            **({} if variables is None else {"locals": variables}),
         }
-        for relation, name, text, frames in chain
+        for file, line, function, variables in frames
     ]
 
 
@@ -183,7 +272,7 @@ def rendered(chain: list[dict[str, Any]]) -> str:
     """A traceback as Python would print it, the last exception last.
 
     Args:
-        chain: As ``as_data`` gives it.
+        chain: Each exception as ``Link.data`` gives it.
     """
     lines: list[str] = []
     for one in reversed(chain):

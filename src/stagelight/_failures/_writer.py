@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from stagelight._capture import Capture
     from stagelight._failures._draft import Draft
+    from stagelight._failures._payloads import Payload
 
 #: What ``stagelight.telemetry.dropped`` calls failed events.
 SIGNAL: Final = "failures"
@@ -44,6 +45,7 @@ class Writer:
         describe: Says what this process is.
         more: Gives what was counted besides.
         charge: Told of the processor time that it took.
+        finish: Makes of an event as it was taken what is kept of it.
 
     Attributes:
         waiting: Failed events that are not written yet.
@@ -56,12 +58,14 @@ class Writer:
         describe: Callable[[], dict[str, Any]],
         more: Callable[[], Batch],
         charge: Callable[[int], None],
+        finish: Callable[[Payload], Payload],
     ) -> None:
         self._capture = capture
         self._describe = describe
         self._process: dict[str, Any] | None = None
         self._more = more
         self._charge = charge
+        self._finish = finish
         self._queue: SimpleQueue[Draft | threading.Event | None] = SimpleQueue()
         self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
@@ -94,7 +98,8 @@ class Writer:
         self._queue.put(one)
         if self.waiting == _MANY:
             self._hurry.set()
-        self._start()
+        if self._thread is None:
+            self._start()
 
     def wake(self) -> None:
         """Write soon what was counted."""
@@ -190,6 +195,7 @@ class Writer:
                 waiting.append(one)
         self._woken = False
         drafts = [one for one in waiting if not isinstance(one, threading.Event)]
+        taken = sum(one.size for one in drafts)
         batch = self._more()
         batch.drafts = drafts
         try:
@@ -198,7 +204,7 @@ class Writer:
         finally:
             with self._lock:
                 self.waiting -= len(drafts)
-                self.waiting_bytes -= sum(one.size for one in drafts)
+                self.waiting_bytes -= taken
             for one in waiting:
                 if isinstance(one, threading.Event):
                     one.set()
@@ -209,6 +215,8 @@ class Writer:
             self._lose(batch)
             return
         try:
+            for one in batch.drafts:
+                one.payload = self._finish(one.payload)
             if self._store is None:
                 self._store = Store(self._capture, self._process or {})
             self._store.write(self._with_held(batch))
@@ -253,7 +261,8 @@ class Writer:
         number = len(batch.drafts)
         held = self._held = self._with_held(batch) if self._held else batch
         for one in batch.drafts:
-            held.leave_out(one.group, one.identity, 1, one.time, one.time)
+            cause = one.cause
+            held.leave_out(cause.group, cause.identity, 1, one.time, one.time)
         held.drafts, held.traits = [], {}
         if number:
             held.dropped["disk"] = held.dropped.get("disk", 0) + number

@@ -20,6 +20,7 @@ REASON: Final = label(_names.DROP_REASON)
 INTENTIONAL: Final = label(_names.DROP_INTENTIONAL)
 SIGNAL: Final = label(_names.SIGNAL)
 PLACE: Final = label(_names.PLACE)
+ALERT: Final = label(_names.ALERT)
 
 #: Labels of each metric that a variable of the dashboard chooses.
 _CHOSEN: Final = {_names.PIPELINE: "pipeline", _names.STAGE: "stage"}

@@ -6,7 +6,9 @@ from typing import Final
 
 from stagelight import _names
 from stagelight._grafana import _queries as q
+from stagelight._grafana._own import detailed, own
 from stagelight._grafana._panels import Panel, gauges, heatmap, lines, stat
+from stagelight._grafana._process_row import process
 
 _AT_STAGE: Final = f"{q.PIPELINE}, {q.STAGE}"
 _AT_QUEUE: Final = f"{q.PIPELINE}, {q.QUEUE}"
@@ -22,7 +24,9 @@ def rows() -> list[tuple[str, list[Panel]]]:
         ("Queues", _queues()),
         ("Workers", _workers()),
         ("Retries and drops", _retries()),
-        ("Process", _process()),
+        ("Process", process()),
+        ("At detail detailed", detailed()),
+        ("stagelight itself", own()),
     ]
 
 
@@ -204,6 +208,12 @@ def _queues() -> list[Panel]:
             "short",
             (q.rate(_names.PUT_BLOCKED, _AT_QUEUE), _QUEUE),
         ),
+        lines(
+            "Waiting for each stage",
+            "Events in all queues that it takes from.",
+            "short",
+            (q.total(_names.WAITING, _AT_STAGE), _STAGE),
+        ),
     ]
 
 
@@ -249,6 +259,12 @@ def _workers() -> list[Panel]:
             "s",
             (q.total(_names.BLOCKED_MAX, _AT_STAGE, "max"), _STAGE),
         ),
+        lines(
+            "Oldest open call",
+            "A straight line upward is a worker that hangs.",
+            "s",
+            (q.total(_names.INFLIGHT_AGE, _AT_STAGE, "max"), _STAGE),
+        ),
     ]
 
 
@@ -277,31 +293,5 @@ def _retries() -> list[Panel]:
                 ),
                 f"{_STAGE} {{{{{q.REASON}}}}}",
             ),
-        ),
-    ]
-
-
-def _process() -> list[Panel]:
-    lost = q.rate(_names.TELEMETRY_DROPPED, q.SIGNAL)
-    errors = q.rate(_names.TELEMETRY_ERRORS, q.PLACE)
-    return [
-        lines(
-            "Memory",
-            "Resident memory of each process. Look at its floor: that is the leak.",
-            "bytes",
-            (q.total(_names.MEMORY, "job, instance"), "{{job}} {{instance}}"),
-        ),
-        lines(
-            "Telemetry that was lost",
-            "Items that did not get out: the pictures above then lack something.",
-            "ops",
-            # No series means that nothing was ever lost.
-            (f"({lost}) or vector(0)", f"{{{{{q.SIGNAL}}}}}"),
-        ),
-        lines(
-            "Errors inside stagelight",
-            "They never reach the pipeline.",
-            "ops",
-            (f"({errors}) or vector(0)", f"{{{{{q.PLACE}}}}}"),
         ),
     ]

@@ -9,7 +9,7 @@ from stagelight._insights import Finding
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from stagelight._insight._window import QueueWindow, Window
+    from stagelight._insight._window import QueueWindow, StageWindow, Window
 
 #: Events that are between two counts while somebody looks.
 _ON_THE_WAY: Final = 2
@@ -60,8 +60,12 @@ def _queues(window: Window) -> Iterator[Finding]:
 
 def _fetched(window: Window) -> Iterator[Finding]:
     """What is fetched from a queue reaches the stages behind it."""
+    fed: dict[str, list[StageWindow]] = {}
+    for stage in window.stages.values():
+        for name in stage.sight.inputs:
+            fed.setdefault(name, []).append(stage)
     for name, queue in window.queues.items():
-        behind = [s for s in window.stages.values() if name in s.sight.inputs]
+        behind = fed.get(name, ())
         if not behind or any(len(stage.sight.inputs) > 1 for stage in behind):
             continue
         calls = sum(stage.sight.count + stage.sight.active for stage in behind)

@@ -84,17 +84,19 @@ def _used_by(window: Window) -> dict[int, list[str]]:
 
 def _measure(group: Group, window: Window) -> None:
     stages = [window.stages[name] for name in group.stages]
-    nested = {inner for stage in stages for inner in stage.sight.inner}
-    outer = [one for one in stages if one.sight.name not in nested] or stages
-    group.inputs = set().union(*(stage.sight.inputs for stage in stages))
-    group.task = any(stage.sight.task for stage in stages)
-    idle = sum(stage.seconds[_names.IDLE] for stage in stages)
-    blocked = sum(stage.seconds[_names.BLOCKED_STATE] for stage in stages)
+    idle = blocked = 0.0
+    for stage in stages:
+        group.inputs |= stage.sight.inputs
+        group.task = group.task or stage.sight.task
+        idle += stage.seconds[_names.IDLE]
+        blocked += stage.seconds[_names.BLOCKED_STATE]
     if group.task:
+        nested = {inner for stage in stages for inner in stage.sight.inner}
+        outer = [one for one in stages if one.sight.name not in nested] or stages
         working = sum(one.inside if one.sight.task else _busy(one) for one in outer)
         group.workers = working + idle + blocked
     else:
-        working = sum(_busy(stage) for stage in stages)
+        working = sum(map(_busy, stages))
         # Time outside of the stages holds the worker as well, unless it is gone.
         group.workers = max(working + idle + blocked, float(len(group.threads)))
         for name in group.inputs & window.later.pools.keys():

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 #: Shares below this are noise.
 NOISE: Final = 0.005
+_NEVER: Final = dict.fromkeys(_names.WORKER_STATES, 0)
 
 
 @dataclass
@@ -75,22 +76,25 @@ class QueueWindow:
         mean = self.wait.sum / count / NANOSECONDS if count else 0.0
         return self.departures * mean
 
+    @property
+    def pace(self) -> tuple[float | None, float | None]:
+        """Seconds until it is full, and until it is empty; None where it is not so."""
+        net = self.arrivals - self.departures
+        size, capacity = self.sight.size, self.sight.capacity
+        # A tenth of a percent of the flow is a queue that keeps its level.
+        if size is None or abs(net) <= max(self.arrivals, self.departures) * 1e-3:
+            return None, None
+        if net > 0:
+            return (max(capacity - size, 0) / net if capacity else None), None
+        return None, size / -net
+
     def insight(self, mean_size: float | None) -> QueueInsight:
         """What is told of it.
 
         Args:
             mean_size: Mean of the sizes seen, if anybody looked.
         """
-        net = self.arrivals - self.departures
-        size, capacity = self.sight.size, self.sight.capacity
-        # A tenth of a percent of the flow is a queue that keeps its level.
-        still = abs(net) <= max(self.arrivals, self.departures) * 1e-3
-        to_full = to_drain = None
-        if size is not None and not still:
-            if net > 0 and capacity:
-                to_full = max(capacity - size, 0) / net
-            elif net < 0:
-                to_drain = size / -net
+        to_full, to_drain = self.pace
         return QueueInsight(
             arrivals=self.arrivals,
             departures=self.departures,
@@ -131,23 +135,22 @@ class Window:
         before = self.earlier.stages.get(sight.name) if self.earlier else None
         duration = sight.whole.minus(before.whole if before else None)
         per = self.nanoseconds
-
-        def passed(state: str) -> float:
-            old = before.seconds[state] if before else 0
-            return max(sight.seconds[state] - old, 0) / per
-
-        seconds = {state: passed(state) for state in _names.WORKER_STATES}
-        total = sum(seconds.values())
+        old = before.seconds if before else _NEVER
+        seconds = {
+            state: max(spent - old[state], 0) / per
+            for state, spent in sight.seconds.items()
+        }
+        total = sum(seconds.values()) or 1.0
         inside = max(sight.inside - (before.inside if before else 0), 0) / per
         return StageWindow(
             sight=sight,
-            rate=duration.count / self.seconds,
+            rate=(sight.count - (before.count if before else 0)) / self.seconds,
             errors=(sight.errors - (before.errors if before else 0)) / self.seconds,
             retries=(sight.retries - (before.retries if before else 0)) / self.seconds,
             duration=duration,
-            busy=seconds[_names.BUSY] / total if total else 0.0,
-            idle=seconds[_names.IDLE] / total if total else 0.0,
-            blocked=seconds[_names.BLOCKED_STATE] / total if total else 0.0,
+            busy=seconds[_names.BUSY] / total,
+            idle=seconds[_names.IDLE] / total,
+            blocked=seconds[_names.BLOCKED_STATE] / total,
             seconds=seconds,
             inside=inside,
         )

@@ -6,17 +6,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from stagelight import _guard, _names, _sinks
+from stagelight import _names, _sinks
 from stagelight._cells import NANOSECONDS
 from stagelight._distribution import Distribution
+from stagelight._metrics._own import OWN
+from stagelight._metrics._slices import Slices
+from stagelight._metrics._whole import WHOLE
 from stagelight._registry import REGISTRY
-from stagelight._snapshot import memory
 
 if TYPE_CHECKING:
     from stagelight._buffers import QueueRecord
     from stagelight._names import Metric
     from stagelight._records import StageReading, StageRecord
-    from stagelight._slots import Worker
 
 Attributes = dict[str, str | bool]
 Number = int | float
@@ -46,9 +47,9 @@ class Look:
 
     def __init__(self, reader: object) -> None:
         self.reader = reader
-        observed: dict[Worker, int] = {}
+        self.slices = Slices()
         self.stages: list[tuple[StageRecord, StageReading]] = [
-            (stage, stage.read(observed, history=False)) for stage in REGISTRY.stages()
+            (stage, stage.read()) for stage in self.slices.over(REGISTRY.stages())
         ]
         self.queues: list[QueueRecord] = REGISTRY.queues()
         #: Read once, so that no watermark is below the size beside it.
@@ -61,10 +62,13 @@ class Look:
         Args:
             metric: A row of the metric table.
         """
-        yield from _NUMBERS[metric.name](self)
+        yield from self.slices.over(_NUMBERS[metric.name](self))
 
     def points(self) -> Iterator[Point]:
         """Every histogram point."""
+        yield from self.slices.over(self._points())
+
+    def _points(self) -> Iterator[Point]:
         for stage, reading in self.stages:
             totals = reading.totals
             parts = [((_names.SUCCESS, ""), totals), *totals.failures.items()]
@@ -77,6 +81,7 @@ class Look:
                 yield Point(
                     _names.PROCESS_DURATION, attributes, _names.DURATION_BUCKETS, part
                 )
+        yield from self._batches()
         for queue in self.queues:
             if queue.wait.count:
                 with queue.lock:
@@ -105,6 +110,14 @@ class Look:
                         _names.PIPELINE_BUCKETS,
                         part,
                     )
+
+    def _batches(self) -> Iterator[Point]:
+        for stage, reading in self.stages:
+            extra = reading.totals.extra
+            if extra is not None and extra.sizes.count:
+                yield Point(
+                    _names.BATCHES, stage_key(stage), _names.BATCH_BUCKETS, extra.sizes
+                )
 
 
 def stage_key(stage: StageRecord) -> Attributes:
@@ -156,6 +169,22 @@ def _retries(look: Look) -> _Numbers:
 def _active(look: Look) -> _Numbers:
     for stage, reading in look.stages:
         yield reading.active, stage_key(stage)
+
+
+def _inflight_age(look: Look) -> _Numbers:
+    for stage, reading in look.stages:
+        yield reading.oldest / NANOSECONDS, stage_key(stage)
+
+
+def _waiting(look: Look) -> _Numbers:
+    sizes = {
+        (queue.pipeline.name, queue.name): queue.size() or 0 for queue in look.queues
+    }
+    for stage, _ in look.stages:
+        pipeline = stage.pipeline.name
+        found = [sizes.get((pipeline, name)) for name in list(stage.inputs)]
+        if found:
+            yield sum(size for size in found if size), stage_key(stage)
 
 
 def _worker_time(look: Look) -> _Numbers:
@@ -260,28 +289,14 @@ def _stage_status(_: Look) -> _Numbers:
                 yield int(one == state), {**key, _names.STATE: one}
 
 
-def _memory(_: Look) -> _Numbers:
-    usage = memory()
-    if usage is not None:
-        yield usage, {}
-
-
-def _telemetry_dropped(_: Look) -> _Numbers:
-    for signal, number in list(_guard.LOST.items()):
-        yield number, {_names.SIGNAL: signal}
-
-
-def _telemetry_errors(_: Look) -> _Numbers:
-    for place, number in list(_guard.ERRORS.items()):
-        yield number, {_names.PLACE: place}
-
-
 _NUMBERS: Final[dict[str, Callable[[Look], Any]]] = {
     _names.CONSUMED.name: _consumed,
     _names.PRODUCED.name: _produced,
     _names.DROPPED_EVENTS.name: _dropped,
     _names.RETRIES.name: _retries,
     _names.ACTIVE.name: _active,
+    _names.INFLIGHT_AGE.name: _inflight_age,
+    _names.WAITING.name: _waiting,
     _names.QUEUE_SIZE.name: _size,
     _names.QUEUE_CAPACITY.name: _capacity,
     _names.OLDEST_AGE.name: _oldest,
@@ -294,7 +309,6 @@ _NUMBERS: Final[dict[str, Callable[[Look], Any]]] = {
     _names.BLOCKED_MAX.name: _blocked_max,
     _names.FLOW_LINK.name: _flow_link,
     _names.STAGE_STATUS.name: _stage_status,
-    _names.MEMORY.name: _memory,
-    _names.TELEMETRY_DROPPED.name: _telemetry_dropped,
-    _names.TELEMETRY_ERRORS.name: _telemetry_errors,
+    **WHOLE,
+    **OWN,
 }

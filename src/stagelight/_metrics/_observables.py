@@ -85,14 +85,12 @@ def _callback(
     meter: Meter,
 ) -> Callable[[CallbackOptions], Iterable[Observation]]:
     def observe(_: CallbackOptions) -> Iterable[Observation]:
+        # One by one: what the reader does with each is in the slices as well.
         try:
-            return [
-                Observation(value, attributes)
-                for value, attributes in current_look(meter, metric).numbers(metric)
-            ]
+            for value, attributes in current_look(meter, metric).numbers(metric):
+                yield Observation(value, attributes)
         except Exception as error:  # noqa: BLE001 - never into the reader
             _guard.caught("collect", error)
-            return []
 
     return observe
 

@@ -41,6 +41,7 @@ from stagelight._cells import (
     exponential_counts,
 )
 from stagelight._metrics._observables import COLLECTION
+from stagelight._metrics._storage import slice_up
 from stagelight._renewal import reinit
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ def _collect_in_turn(
     before = collection.reader, collection.look, collection.touched
     collection.reader, collection.look, collection.touched = reader, None, False
     try:
+        slice_up(consumer, reader)
         data = wrapped(*args, **kwargs)
         if collection.touched and collection.look is not None and data is not None:
             try:

@@ -18,6 +18,8 @@ _OBSERVERS: Final = {
     "concurrent.futures.process.ProcessPoolExecutor": ("_processes", "process"),
     "concurrent.futures.thread.ThreadPoolExecutor": ("_threads", "thread"),
     "concurrent.futures._base.Executor": ("_threads", "thread"),
+    "multiprocessing.pool.ThreadPool": ("_multiprocessing", "thread"),
+    "multiprocessing.pool.Pool": ("_multiprocessing", "process"),
 }
 
 #: Told in a worker process before its first task, to set up what it exports.
@@ -34,7 +36,7 @@ def _observer(executor: Any) -> tuple[str, str]:
     raise ConfigurationError(
         f"pipeline.pool() got {executor!r}, a {type(executor).__qualname__}; it takes "
         "a concurrent.futures executor (ThreadPoolExecutor, ProcessPoolExecutor, or "
-        "another subclass of Executor)"
+        "another subclass of Executor), or a multiprocessing Pool or ThreadPool"
     )
 
 
@@ -42,7 +44,7 @@ def pool_kind(executor: Any) -> str:
     """``thread`` or ``process``.
 
     Args:
-        executor: A ``concurrent.futures`` executor.
+        executor: A ``concurrent.futures`` executor, or a ``multiprocessing`` pool.
 
     Raises:
         ConfigurationError: It is none.

@@ -55,7 +55,7 @@ class Backlog:
 
     def size(self) -> int:
         """How many tasks wait."""
-        return len(self.stamps())
+        return len(self.waiting) if self._pid == os.getpid() else 0
 
     def oldest(self) -> int | None:
         """Clock at the submit of the oldest task that waits."""
@@ -122,12 +122,12 @@ def observe(
         record: Where it is recorded.
         make_stage: Makes the stage of tasks that are no stage themselves.
     """
-    invoke: list[Callable[..., Any]] = []
+    made: list[Callable[..., Any]] = []
 
     def call() -> Any:
-        if not invoke:
-            invoke.append(compile_wrapper(make_stage(), _invoke))
-        return invoke[0]
+        if not made:
+            made.append(compile_wrapper(make_stage(), invoke))
+        return made[0]
 
     become_twin(executor, PoolState(Backlog(record), call), _hooks)
     record.limit = int(getattr(executor, "_max_workers", 0) or 0)
@@ -149,7 +149,7 @@ def _hooks(kind: Any) -> dict[str, Any]:
         backlog.submitting[number] = get_ident()
         try:
             future: Future[Any] = outer_submit(
-                self, _run, backlog, number, journey, target, args, kwargs
+                self, run_turn, backlog, number, journey, target, args, kwargs
             )
         except BaseException as error:
             backlog.refuse(number)
@@ -164,24 +164,34 @@ def _hooks(kind: Any) -> dict[str, Any]:
     return {"submit": submit}
 
 
-def _invoke(
+def invoke(
     event: Any,  # noqa: ARG001 - what the wrapper takes for the event
     function: Callable[..., Any],
     *args: Any,
     **kwargs: Any,
 ) -> Any:
+    """Call a function; wrapped, it is the stage of tasks that are none themselves."""
     return function(*args, **kwargs)
 
 
-def _run(  # noqa: PLR0913, PLR0917 - runs as the executor's task
-    backlog: Backlog,
+def run_turn(  # noqa: PLR0913, PLR0917 - runs as the executor's task
+    backlog: Any,
     number: int,
     journey: Journey,
     target: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Any:
-    """Run one task as a turn of this worker."""
+    """Run one task as a turn of this worker.
+
+    Args:
+        backlog: What it waited in.
+        number: Its number there.
+        journey: The journey it is on.
+        target: What to call.
+        args: Its arguments.
+        kwargs: Its keyword arguments.
+    """
     worker = None
     # An executor may run its task where it is submitted: that is no worker of its own.
     inline = backlog.submitting.get(number) == get_ident()

@@ -15,6 +15,7 @@ _COMMANDS: Final = {
     "failures": "_failures_command",
     "grafana": "_grafana_command",
     "replay": "_replay_command",
+    "rules": "_rules_command",
     "run": "_run_command",
     "serve": "_serve_command",
     "stats": "_stats_command",

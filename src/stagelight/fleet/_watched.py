@@ -37,7 +37,7 @@ class Watched:
         )
         self._thread.start()
 
-    def document(self, instance: str) -> bytes:
+    def document(self, instance: str, *, live: bool = False) -> bytes:  # noqa: ARG002
         """The latest document as JSON; of a process never asked for, that of all."""
         with self._lock:
             self._wanted[instance] = time.monotonic()

@@ -51,6 +51,8 @@ class Flags:
             pipeline: Name of the pipeline, "" for the process.
             stage: Name of the stage, or None.
         """
+        if not self._flags:
+            return facts
         with self._lock:
             flags = list(self._flags.values())
         for flag in flags:

@@ -1,19 +1,21 @@
 """Hours of history at constant memory: five minutes finely, eight hours by the minute.
 
-Numbers are four bytes each, in columns that are cut from their old end.
+Numbers are four bytes each, in one array for each look.
 """
 
 from __future__ import annotations
 
 import math
 from array import array
-from typing import TYPE_CHECKING, Any, Final
+from collections import deque
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stagelight import _names
 from stagelight._cells import NANOSECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
     from stagelight._insight import Window
     from stagelight._model import Quantiles
@@ -29,69 +31,83 @@ STAGE_COLUMNS: Final = ("rate", "errors", "p50", "p95", "p99", "busy", "blocked"
 QUEUE_COLUMNS: Final = ("size", "wait")
 #: Of these a minute has the largest value; of all others the mean.
 _PEAKS: Final = frozenset({"p50", "p95", "p99", "wait", "size"})
+#: Those that are no window's, but about the time since the look before.
+_NEW: Final = ("rate", "errors", "busy", "blocked")
+_FRESH: Final = itemgetter(*map(STAGE_COLUMNS.index, _NEW))
+_NO_STAGE: Final = (_NAN,) * len(STAGE_COLUMNS)
 
 
-class Columns:
-    """One table of numbers whose rows are moments.
+class Layout:
+    """Which number stands where in a row.
 
     Args:
-        most: How many rows it keeps.
+        stages: Names of the stages, in turn.
+        queues: Names of the queues, in turn.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self.times: array[float] = array("d")
-        self.columns: dict[tuple[str, ...], array[float]] = {}
+    def __init__(self, stages: Sequence[str], queues: Sequence[str]) -> None:
+        self.names = (tuple(stages), tuple(queues))
+        self.columns: list[tuple[str, str, str]] = [
+            *(("stages", name, one) for name in stages for one in STAGE_COLUMNS),
+            *(("queues", name, one) for name in queues for one in QUEUE_COLUMNS),
+        ]
+        self.places = {key: place for place, key in enumerate(self.columns)}
 
-    def add(self, at: float, row: Mapping[tuple[str, ...], float]) -> None:
-        """Add one row; columns that it has none for get no number.
 
-        Args:
-            at: Wall clock in seconds.
-            row: Column to number.
-        """
-        for key in row:
-            if key not in self.columns:
-                self.columns[key] = array("f", [_NAN]) * len(self.times)
-        self.times.append(at)
-        for key, column in self.columns.items():
-            column.append(row.get(key, _NAN))
-        if len(self.times) >= 2 * self._most:
-            self._cut(len(self.times) - self._most)
+class Row(NamedTuple):
+    """What one look saw.
 
-    def _cut(self, number: int) -> None:
-        del self.times[:number]
-        for key in list(self.columns):
-            column = self.columns[key]
-            del column[:number]
-            if all(map(math.isnan, column)):
-                del self.columns[key]
+    Attributes:
+        time: Wall clock in seconds.
+        layout: Which number is which.
+        numbers: The numbers, NaN where there is none.
+    """
 
-    def tail(self, since: float) -> tuple[list[float], dict[tuple[str, ...], Any]]:
-        """Times and columns from a moment on, at most as many as it keeps.
+    time: float
+    layout: Layout
+    numbers: array[float]
 
-        Args:
-            since: Wall clock in seconds.
-        """
-        first = max(len(self.times) - self._most, 0)
-        while first < len(self.times) and self.times[first] < since:
-            first += 1
-        return list(self.times[first:]), {
-            key: [None if math.isnan(x) else float(f"{x:.4g}") for x in column[first:]]
-            for key, column in self.columns.items()
-        }
+
+def columns(rows: Sequence[Row]) -> dict[tuple[str, str, str], list[float]]:
+    """Rows as columns, without those that are gone and have no number left.
+
+    Args:
+        rows: The rows, which may have different layouts.
+    """
+    found: dict[tuple[str, str, str], list[float]] = {}
+    for layout in dict.fromkeys(row.layout for row in rows):
+        own = [row.numbers if row.layout is layout else None for row in rows]
+        gap = array("f", [_NAN]) * len(layout.columns)
+        for key, column in zip(
+            layout.columns, zip(*(one or gap for one in own), strict=True), strict=True
+        ):
+            before = found.get(key)
+            if before is None:
+                found[key] = list(column)
+            else:
+                for place, one in enumerate(own):
+                    if one is not None:
+                        before[place] = column[place]
+    kept = rows[-1].layout.places if rows else {}
+    return {
+        key: column
+        for key, column in found.items()
+        if key in kept or not all(map(math.isnan, column))
+    }
 
 
 class History:
     """What one pipeline did."""
 
     def __init__(self) -> None:
-        self._fine, self._coarse = Columns(FINE), Columns(COARSE)
-        self._minute: dict[tuple[str, ...], list[float]] = {}
+        self._fine: deque[Row] = deque(maxlen=FINE)
+        self._coarse: deque[Row] = deque(maxlen=COARSE)
+        self._minute: list[Row] = []
         self._minute_began = 0.0
         self._before: Sight | None = None
-        #: The numbers of the last row.
-        self.last: dict[tuple[str, ...], float] = {}
+        self._layout = Layout((), ())
+        #: The newest row, None before the second look.
+        self.last: Row | None = None
 
     def note(self, window: Window, wall: float) -> None:
         """Take one look into account.
@@ -107,37 +123,39 @@ class History:
         if before is None or sight.at <= before.at:
             self._minute_began = wall
             return
+        if self._layout.names != (tuple(sight.stages), tuple(sight.queues)):
+            self._layout = Layout(tuple(sight.stages), tuple(sight.queues))
         seconds = (sight.at - before.at) / NANOSECONDS
-        row: dict[tuple[str, ...], float] = {}
+        numbers: list[float] = []
         for name, stage in sight.stages.items():
             old = before.stages.get(name)
-            if old is not None and old.count <= stage.count:
+            if old is None or old.count > stage.count:
+                numbers += _NO_STAGE
+            else:
                 spent = window.stages[name].quantiles
-                for column, number in _stage(stage, old, spent, seconds).items():
-                    row["stages", name, column] = number
+                numbers += _stage(stage, old, spent, seconds)
         for name, queue in sight.queues.items():
             wait = window.queues[name].quantiles.p95
-            size = queue.size
-            row["queues", name, "size"] = _NAN if size is None else float(size)
-            row["queues", name, "wait"] = _NAN if wait is None else wait
-        self.last = row
-        self._fine.add(wall, row)
-        self._fold(row, wall)
-
-    def _fold(self, row: Mapping[tuple[str, ...], float], wall: float) -> None:
-        for key, number in row.items():
-            if not math.isnan(number):
-                self._minute.setdefault(key, []).append(number)
+            numbers.append(_NAN if queue.size is None else queue.size)
+            numbers.append(_NAN if wait is None else wait)
+        self.last = Row(wall, self._layout, array("f", numbers))
+        self._fine.append(self.last)
+        self._minute.append(self.last)
         if wall - self._minute_began >= _MINUTE:
-            self._coarse.add(
-                wall,
-                {
-                    key: max(all_) if key[2] in _PEAKS else sum(all_) / len(all_)
-                    for key, all_ in self._minute.items()
-                },
-            )
+            self._coarse.append(self._folded(wall))
             self._minute.clear()
             self._minute_began = wall
+
+    def _folded(self, wall: float) -> Row:
+        """The rows of a minute as one."""
+        numbers = array("f", [_NAN]) * len(self._layout.columns)
+        for key, column in columns(self._minute).items():
+            place = self._layout.places.get(key)
+            if place is not None:
+                known = [one for one in column if not math.isnan(one)]
+                peak = key[2] in _PEAKS
+                numbers[place] = max(known) if peak else sum(known) / len(known)
+        return Row(wall, self._layout, numbers)
 
     def document(self, now: float, *, hours: bool = False) -> dict[str, Any]:
         """Times, and for each stage and queue its columns, None where unknown.
@@ -146,28 +164,49 @@ class History:
             now: Wall clock in seconds.
             hours: The last eight hours by the minute, else five minutes finely.
         """
-        table = self._coarse if hours else self._fine
-        times, columns = table.tail(0.0 if hours else now - _FINE_SPAN)
-        found: dict[str, Any] = {"times": times, "stages": {}, "queues": {}}
-        for (kind, name, column), numbers in columns.items():
-            found[kind].setdefault(name, {})[column] = numbers
-        return found
+        rows = [*self._coarse] if hours else [*self._fine]
+        since = 0.0 if hours else now - _FINE_SPAN
+        rows = [row for row in rows if row.time >= since]
+        found: dict[str, Any] = {"stages": {}, "queues": {}}
+        for (kind, name, column), numbers in columns(rows).items():
+            found[kind].setdefault(name, {})[column] = [
+                None if math.isnan(one) else float(f"{one:.4g}") for one in numbers
+            ]
+        return {"times": [row.time for row in rows], **found}
+
+
+def newest(row: Row | None) -> dict[str, Any]:
+    """Of a row what the numbers of a window do not tell: stages since the last look.
+
+    Args:
+        row: The row, or None before there is any.
+    """
+    if row is None:
+        return {"stages": {}}
+    names, numbers, wide = row.layout.names[0], row.numbers, len(STAGE_COLUMNS)
+    return {
+        "stages": {
+            name: dict(zip(_NEW, _FRESH(numbers[at : at + wide]), strict=True))
+            for name, at in zip(names, range(0, len(names) * wide, wide), strict=True)
+            if not math.isnan(numbers[at])
+        }
+    }
 
 
 def _stage(
     now: StageSight, old: StageSight, spent: Quantiles, seconds: float
-) -> dict[str, float]:
+) -> tuple[float, ...]:
     busy, idle, blocked = (
         max(now.seconds[state] - old.seconds[state], 0)
         for state in _names.WORKER_STATES
     )
-    total = busy + idle + blocked
-    return {
-        "rate": (now.count - old.count) / seconds,
-        "errors": (now.errors - old.errors) / seconds,
-        "p50": _NAN if spent.p50 is None else spent.p50,
-        "p95": _NAN if spent.p95 is None else spent.p95,
-        "p99": _NAN if spent.p99 is None else spent.p99,
-        "busy": busy / total if total else 0.0,
-        "blocked": blocked / total if total else 0.0,
-    }
+    total = busy + idle + blocked or 1
+    return (
+        (now.count - old.count) / seconds,
+        (now.errors - old.errors) / seconds,
+        _NAN if spent.p50 is None else spent.p50,
+        _NAN if spent.p95 is None else spent.p95,
+        _NAN if spent.p99 is None else spent.p99,
+        busy / total,
+        blocked / total,
+    )

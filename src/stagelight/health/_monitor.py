@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from stagelight._sight import Sight
+    from stagelight.health._history import Row
     from stagelight.health._report import HealthReport
 
 #: Seconds between two looks: while somebody watches or something stands still, while
@@ -237,9 +238,8 @@ class Monitor:
             record = REGISTRY.pipelines.get(name)
             if record is None:
                 continue
-            sizes = {one.name: one.size() for one in list(record.queues.values())}
-            sizes |= {p.name: p.backlog.size() for p in list(record.pools.values())}
-            known.note_sizes(now, {k: v for k, v in sizes.items() if v is not None})
+            backlogs = [pool.backlog for pool in list(record.pools.values())]
+            known.note_sizes(now, [*list(record.queues.values()), *backlogs])
 
     # What others ask for
 
@@ -278,7 +278,7 @@ class Monitor:
                 for name, known in self._watched.items()
             }
 
-    def last(self) -> dict[str, dict[tuple[str, ...], float]]:
+    def last(self) -> dict[str, Row | None]:
         """The newest row of each pipeline's history."""
         with self._lock:
             return {name: one.history.last for name, one in self._watched.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from stagelight import _names
 
@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from stagelight.health._machine import Machine, Transition
 
 Status = Literal["pass", "warn", "fail"]
+#: What a state is for liveness, and for readiness but where it is overloaded.
+_VERDICTS: Final[dict[str, Status]] = {
+    _names.HEALTHY: "pass",
+    _names.DEGRADED: "warn",
+    _names.OVERLOADED: "warn",
+    _names.STALLED: "fail",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +147,8 @@ def item_of(machine: Machine, *, unready: Status, now: float) -> Item:
     elif not machine.pipeline:
         name = "process"
     state = machine.state
-    verdicts: dict[str, tuple[Status, Status]] = {
-        _names.HEALTHY: ("pass", "pass"),
-        _names.DEGRADED: ("warn", "warn"),
-        _names.OVERLOADED: ("warn", unready),
-        _names.STALLED: ("fail", "fail"),
-    }
-    live, ready = verdicts[state]
+    live = _VERDICTS[state]
+    ready = unready if state == _names.OVERLOADED else live
     calm = state == _names.HEALTHY
     return Item(
         name=name,

@@ -11,13 +11,14 @@ from stagelight.health._facts import Progress
 from stagelight.health._history import History
 
 if TYPE_CHECKING:
+    from stagelight._buffers import QueueRecord
     from stagelight._insight import Window
     from stagelight._records import StageReading
     from stagelight._sight import Sight
     from stagelight.health._machine import Machine
 
 #: Seconds between two looks at the sizes of queues while somebody watches.
-SAMPLE: Final = 0.1
+SAMPLE: Final = 0.25
 #: Seconds that the window of a watched pipeline looks back.
 WINDOW: Final = 10.0
 
@@ -27,8 +28,8 @@ class Watched:
 
     def __init__(self) -> None:
         self.sights: deque[Sight] = deque()
-        self._sizes: deque[tuple[float, dict[str, int]]] = deque()
-        self._sums: dict[str, tuple[int, int]] = {}
+        self._sizes: deque[tuple[float, list[int | None]]] = deque()
+        self._sized: list[str] = []
         self.progress = Progress()
         self.history = History()
         self.machines: dict[str | None, Machine] = {}
@@ -46,22 +47,30 @@ class Watched:
         """Where the window begins, and the mean sizes in it."""
         if len(self.sights) < 2:  # noqa: PLR2004
             return Past()
-        enough = WINDOW / SAMPLE / 2
-        means = {k: sum_ / n for k, (sum_, n) in self._sums.items() if n >= enough}
-        return Past(self.sights[0], means)
+        return Past(self.sights[0], self._means())
 
-    def note_sizes(self, now: float, sizes: dict[str, int]) -> None:
+    def _means(self) -> dict[str, float]:
+        """Queue to its mean size, where enough sizes were seen."""
+        if len(self._sizes) < WINDOW / SAMPLE / 2:
+            return {}
+        columns = zip(*(sizes for _, sizes in self._sizes), strict=True)
+        return {
+            name: sum(column) / len(column)
+            for name, column in zip(self._sized, columns, strict=True)
+            if None not in column
+        }
+
+    def note_sizes(self, now: float, queues: list[QueueRecord]) -> None:
         """Take the sizes of all queues into account, for as long as a window lasts.
 
         Args:
             now: Monotonic clock in seconds.
-            sizes: Queue to its size.
+            queues: The queues.
         """
-        self._sizes.append((now, sizes))
-        for name, size in sizes.items():
-            sum_, number = self._sums.get(name, (0, 0))
-            self._sums[name] = (sum_ + size, number + 1)
-        while self._sizes and now - self._sizes[0][0] > WINDOW:
-            for name, size in self._sizes.popleft()[1].items():
-                sum_, number = self._sums[name]
-                self._sums[name] = (sum_ - size, number - 1)
+        names = [queue.name for queue in queues]
+        if names != self._sized:
+            self._sizes.clear()
+            self._sized = names
+        self._sizes.append((now, [queue.size() for queue in queues]))
+        while now - self._sizes[0][0] > WINDOW:
+            self._sizes.popleft()

@@ -12,7 +12,12 @@ import pickle
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry import context as otel_context
+from opentelemetry import propagate
+
 from stagelight import _failures, _guard
+from stagelight._carrier import pack
+from stagelight._journey import Journey
 from stagelight._register import default_name
 from stagelight.instrumentation import (
     _hooks,
@@ -101,7 +106,8 @@ def _message(settings: Settings, *, exporting: bool) -> bytes:
     named = replace(settings, pipeline=settings.pipeline or default_name())
     names = _matching.main_names()[1:]
     service = settings.pipeline or next(iter(names), None)
-    return pickle.dumps((named, service, names, _origin.programs(), exporting))
+    carrier = pack(Journey(0, None, otel_context.get_current()))
+    return pickle.dumps((named, service, names, _origin.programs(), exporting, carrier))
 
 
 def begin(message: bytes) -> None:
@@ -111,7 +117,8 @@ def begin(message: bytes) -> None:
         message: What the parent sent.
     """
     try:
-        settings, service, names, folders, exporting = pickle.loads(message)  # noqa: S301 - ours
+        known = pickle.loads(message)  # noqa: S301 - ours
+        settings, service, names, folders, exporting, carrier = known
         _matching.name_main(*names)
         for folder in folders:
             _origin.add_program(folder)
@@ -121,6 +128,9 @@ def begin(message: bytes) -> None:
         _install.install(settings, complaining=False)
         _script.decorate_main()
         install(settings, exporting=exporting)
+        if carrier:
+            # As a forked one has it; ``begin`` runs in the child's main thread.
+            otel_context.attach(propagate.extract(carrier))
     except Exception as error:  # noqa: BLE001 - the child runs all the same
         _guard.caught("spawn", error)
 

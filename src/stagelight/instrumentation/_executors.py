@@ -1,4 +1,4 @@
-"""Executors of the standard library, as the application makes them."""
+"""Executors and pools of the standard library, as the application makes them."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ def install() -> None:
     """Watch for executors, each kind as soon as its module is there."""
     _hooks.when_imported("concurrent.futures.thread", _threads)
     _hooks.when_imported("concurrent.futures.process", _processes)
+    _hooks.when_imported("multiprocessing.pool", _pools)
 
 
 def _threads(module: ModuleType) -> None:
@@ -27,6 +28,10 @@ def _threads(module: ModuleType) -> None:
 
 def _processes(module: ModuleType) -> None:
     watch(module.ProcessPoolExecutor, "pool", "concurrent")
+
+
+def _pools(module: ModuleType) -> None:
+    watch(module.Pool, "pool", "multiprocessing")
 
 
 def _prefix(executor: Any) -> str:

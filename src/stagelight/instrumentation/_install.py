@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 from typing import TYPE_CHECKING, Final
 
+from stagelight import _detail
 from stagelight._outcomes import EVENT_KEY
 from stagelight.instrumentation import (
     _classes,
@@ -15,6 +16,7 @@ from stagelight.instrumentation import (
     _queues,
     _script,
     _targets,
+    _threads,
 )
 from stagelight.instrumentation._ledger import LEDGER
 from stagelight.instrumentation.frameworks import _register as _frameworks
@@ -36,10 +38,12 @@ def install(settings: Settings, *, complaining: bool = True) -> None:
         return
     _INSTALLED.append(True)
     LEDGER.clear(settings)
+    _detail.set_up(settings.detail, settings.cost_budget)
     if settings.event_id:
         EVENT_KEY[:] = settings.event_id.split(".")
     _queues.install()
     _executors.install()
+    _threads.install()
     _targets.install(settings.stages)
     _classes.install()
     _frameworks.install()
@@ -60,6 +64,7 @@ def uninstall() -> None:
     atexit.unregister(complain)
     _hooks.clear()
     _made.unwatch()
+    _threads.uninstall()
     _classes.uninstall()
     _targets.uninstall()
     _script.uninstall()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
@@ -77,7 +77,9 @@ class Application:
         self._source = source
         self._redactor = redactor
         self._tap_allowed = tap
-        self._stream = Stream(source.document, source.watch, source.unwatch)
+        self._stream = Stream(
+            partial(source.document, live=True), source.watch, source.unwatch
+        )
         self._pages = Starlette(
             routes=[
                 Route("/", self._page),

@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 from dataclasses import fields, is_dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard, _sinks
 from stagelight._register import default_name
-from stagelight._snapshot import snapshot
+from stagelight._snapshot import DOCUMENT, process_stats, snapshot
 from stagelight._version import __version__
+from stagelight.health._history import newest
+from stagelight.server._live import SHOWN, live_health, live_pipelines
 
 if TYPE_CHECKING:
     from stagelight.health._monitor import Monitor
     from stagelight.server._failed import FailedEvents
 
-_NAMES: Final[dict[type, tuple[str, ...]]] = {}
+#: Of two fields or more each: of one, ``attrgetter`` would return it bare.
+_FIELDS: Final[dict[type, tuple[tuple[str, ...], attrgetter[Any]]]] = {}
 
 
 def make_document(
@@ -26,6 +31,7 @@ def make_document(
     *,
     tap: bool = False,
     trace_url: str | None = None,
+    live: bool = False,
 ) -> dict[str, Any]:
     """The state of this process: its snapshot, health, alerts and failed events.
 
@@ -34,42 +40,31 @@ def make_document(
         failed: Whose events it has.
         tap: Whether events may be looked at.
         trace_url: Address of a trace, with ``{trace_id}`` in it.
+        live: Whether only what the page shows is wanted.
     """
     alerts: list[dict[str, Any]] = []
     for source in list(_sinks.ALERTS):
         try:
-            alerts += source()
+            alerts += [one for one in source() if one.get("state") != "resolved"]
         except Exception as error:  # noqa: BLE001, PERF203 - the rest is to be seen
             _guard.caught("alerts", error)
     monitor.tick()
-    state = snapshot(monitor.seen)
+    past = monitor.seen
     return {
-        "version": state.version,
-        "time": state.time,
+        "version": DOCUMENT,
+        "time": time.time(),
         "service": os.environ.get("OTEL_SERVICE_NAME") or default_name(),
         "host": socket.gethostname(),
         "stagelight": __version__,
-        "process": state.process,
-        "pipelines": state.pipelines,
-        "health": monitor.report(),
+        "process": process_stats(),
+        "pipelines": live_pipelines(past) if live else snapshot(past).pipelines,
+        "health": live_health(monitor.report()) if live else monitor.report(),
         "alerts": alerts,
-        "failed": failed.latest(),
+        "failed": failed.latest()[: SHOWN if live else None],
         "tap": tap,
         "trace_url": trace_url,
-        "last": {name: nested(row) for name, row in monitor.last().items()},
+        "last": {name: newest(row) for name, row in monitor.last().items()},
     }
-
-
-def nested(row: dict[tuple[str, ...], float]) -> dict[str, Any]:
-    """One row of history by kind, name and column.
-
-    Args:
-        row: Column to number.
-    """
-    found: dict[str, Any] = {"stages": {}, "queues": {}}
-    for (kind, name, column), number in row.items():
-        found[kind].setdefault(name, {})[column] = None if number != number else number  # noqa: PLR0124 - NaN
-    return found
 
 
 def encode(document: Any) -> bytes:
@@ -82,6 +77,7 @@ def encode(document: Any) -> bytes:
         document,
         ensure_ascii=False,
         allow_nan=False,
+        check_circular=False,
         default=_plain,
         separators=(",", ":"),
     ).encode("utf-8", "replace")
@@ -90,9 +86,11 @@ def encode(document: Any) -> bytes:
 def _plain(value: Any) -> dict[str, Any]:
     """A dataclass as a dict of its fields, not copied as ``asdict`` would."""
     kind = type(value)
-    names = _NAMES.get(kind)
-    if names is None:
+    known = _FIELDS.get(kind)
+    if known is None:
         if not is_dataclass(kind):
             raise TypeError(f"{kind.__qualname__} is no part of a document")
-        names = _NAMES[kind] = tuple(one.name for one in fields(kind))
-    return {name: getattr(value, name) for name in names}
+        names = tuple(one.name for one in fields(kind))
+        known = _FIELDS[kind] = names, attrgetter(*names)
+    names, values = known
+    return dict(zip(names, values(value), strict=True))

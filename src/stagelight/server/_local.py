@@ -14,8 +14,13 @@ if TYPE_CHECKING:
 class Source(Protocol):
     """Where the numbers of a page come from."""
 
-    def document(self, instance: str) -> bytes:
-        """The document as JSON, of one instance or of all ("")."""
+    def document(self, instance: str, *, live: bool = False) -> bytes:
+        """The document as JSON, of one instance or of all ("").
+
+        Args:
+            instance: Whose.
+            live: Whether what the page shows will do.
+        """
 
     def history(self, instance: str, *, hours: bool) -> dict[str, Any]:
         """What each pipeline did."""
@@ -49,11 +54,15 @@ class Local:
         self._tap, self._trace_url = tap, trace_url
         self.watch, self.unwatch = monitor.watch, monitor.unwatch
 
-    def document(self, _: str) -> bytes:
+    def document(self, _: str, *, live: bool = False) -> bytes:
         """The document as JSON; there is one instance only."""
         return encode(
             make_document(
-                self._monitor, self._failed, tap=self._tap, trace_url=self._trace_url
+                self._monitor,
+                self._failed,
+                tap=self._tap,
+                trace_url=self._trace_url,
+                live=live,
             )
         )
 

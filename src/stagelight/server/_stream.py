@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PERIOD: Final = 1.0
 _LONGEST: Final = 5.0
 #: Share of a processor that all documents together may take.
-_BUDGET: Final = 0.006
+_BUDGET: Final = 0.01
 #: Pages that are open at once.
 MOST: Final = 32
 
@@ -28,7 +28,7 @@ class Stream:
     """Sends the document to all who watch.
 
     Args:
-        make: Makes the document of an instance ("" for all) as JSON.
+        make: Makes what is shown of an instance ("" for all) as JSON.
         watch: Told that one more watches.
         unwatch: Told that one looks away.
     """

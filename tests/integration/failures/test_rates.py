@@ -9,10 +9,13 @@ import pytest
 from harness import run_program
 from stagelight._failures._reading import Reader
 
-#: Slices with capture off and on take turns, so that a busy machine slows both alike.
-#: One thread is busy all the time with 10,000 events a second, of which 1,000 fail.
+#: Slices with capture off and on take turns. What counts is the processor time that
+#: each takes, all that is written included, and the best slice of each kind: on a busy
+#: machine the clock tells little.
+#: One thread is busy with 10,000 events a second of its time, of which 1,000 fail.
 PROGRAM = """
-import json, os, random, statistics, sys, time
+import json, os, random, sys, time
+from itertools import repeat
 import stagelight
 from stagelight import _failures
 from stagelight._capture import Capture
@@ -20,11 +23,11 @@ from stagelight._failures import _sink
 
 folder, seconds = sys.argv[1], float(sys.argv[2])
 pipeline = stagelight.Pipeline("rates")
-clock = time.perf_counter
+clock = time.process_time
 
 @pipeline.stage
 def work(event):
-    for _ in range(ROUNDS):
+    for _ in repeat(None, ROUNDS):  # without objects, whose place would matter
         pass
     if event["id"] % 10 == 0:
         raise ValueError(event["id"])
@@ -47,42 +50,37 @@ def rss():
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 _failures.install(Capture(folder, max_events=20_000))
-sink = _failures._INSTALLED[0]
 rates = {True: [], False: []}
 number = failed = 0
-end = clock() + seconds
+end = time.perf_counter() + seconds
 first = peak = 0
-while clock() < end:
+while time.perf_counter() < end:
     for on in random.sample((True, False), 2):
         _sink.REPLAYING.on = not on  # nothing is taken then
         began, start = clock(), number
-        while clock() - began < 0.5:
+        for _ in range(5_000):
             number += 1
             once(number)
-            failed += on and number % 10 == 0
+        failed += on and 500
+        assert _failures.flush(30)
         rates[on].append((number - start) / (clock() - began))
     peak = max(peak, rss())
     first = first or peak
-assert _failures.flush(30)
 print(json.dumps({
-    "on": statistics.median(rates[True]),
-    "off": statistics.median(rates[False]),
-    "ratio": statistics.median(rates[True]) / statistics.median(rates[False]),
+    "on": max(rates[True]),
+    "off": max(rates[False]),
+    "ratio": max(rates[True]) / max(rates[False]),
     "failed": failed,
     "grown": peak - first,
 }))
 """
 
 
-@pytest.mark.parametrize(
-    ("seconds", "least"),
-    [(5, 0.6), pytest.param(20, 0.85, marks=pytest.mark.slow)],
-)
-def test_a_thousand_failures_a_second(tmp_path, seconds, least):
+@pytest.mark.parametrize("seconds", [5, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_thousand_failures_a_second(tmp_path, seconds):
     """Throughput, bounded memory, and a count of what was not kept that is exact.
 
-    The goal is 0.95 over a minute. On a busy machine so short runs only show that
-    nothing is far off.
+    The goal is 0.95, which ``bench/overhead.py`` shows where the machine is quiet.
     """
     done = run_program(PROGRAM, str(tmp_path / "kept"), str(seconds), timeout=300)
     assert done.returncode == 0, done.stderr
@@ -92,5 +90,5 @@ def test_a_thousand_failures_a_second(tmp_path, seconds, least):
     dropped = sum(document["dropped"].values())
     assert document["kept"] + dropped == figures["failed"], (figures, document)
     assert document["groups"][0]["count"] == figures["failed"]
-    assert figures["ratio"] >= least, figures
+    assert figures["ratio"] >= 0.9, figures
     assert figures["grown"] < 40 * 1024 * 1024, figures

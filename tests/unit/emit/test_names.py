@@ -20,7 +20,8 @@ from opentelemetry.sdk.metrics.export import (
 
 import stagelight
 from harness.readers import collect
-from stagelight import _guard, _logs, _names, _sinks, testing
+from stagelight import _guard, _logs, _names, _sinks, _workers, testing
+from stagelight._slots import DETAILED
 from stagelight._version import __version__
 
 if TYPE_CHECKING:
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
 ROWS = {metric.name: metric for metric in _names.METRICS}
 #: Attributes that a point always has; the others of a row depend on what happened.
 SOMETIMES = {_names.ERROR_TYPE}
+#: What the alert engine would tell.
+FIRING = {
+    "state": "firing",
+    "attributes": dict.fromkeys(_names.ALERT_STATUS.attributes, "any"),
+}
 
 
 def parse(event):
@@ -63,6 +69,14 @@ def everything_happens(pipeline):
         with suppress(ValueError):
             stage(event)
     list(split({"id": 9}))
+
+    @pipeline.stage
+    def batch(events):
+        return events
+
+    _workers.set_alert(DETAILED, on=True)
+    batch([1, 2, 3])
+    _workers.set_alert(DETAILED, on=False)
     feed({"id": 10, "do": ""})
     with ThreadPoolExecutor(2) as executor:
         pipeline.pool(executor, "pool")
@@ -82,6 +96,7 @@ def emitted(pipeline, monkeypatch) -> Iterator:
         monkeypatch.setitem(_guard.LOST, "logs", 2)
         health = [(pipeline.name, "stage", _names.HEALTHY)]
         monkeypatch.setattr(_sinks, "STATUS", [lambda: health])
+        monkeypatch.setattr(_sinks, "ALERTS", [lambda: [FIRING]])
         yield telemetry, reader
         assert not alive.empty()
 
@@ -140,6 +155,8 @@ def test_buckets_are_those_of_the_table(emitted):
         bounds = _names.DURATION_BUCKETS
         if row is _names.PIPELINE_DURATION:
             bounds = _names.PIPELINE_BUCKETS
+        elif row is _names.BATCHES:
+            bounds = _names.BATCH_BUCKETS
         for point in metrics[row.name].data.data_points:
             assert point.explicit_bounds == bounds
 
@@ -199,7 +216,10 @@ def test_spans_have_known_names_and_attributes(emitted):
     kinds = {(span["name"], span["kind"]) for span in spans}
     assert kinds == {
         ("ingest unit", "CONSUMER"),
-        *((f"process {name}", "INTERNAL") for name in ("parse", "feed", "split")),
+        *(
+            (f"process {name}", "INTERNAL")
+            for name in ("parse", "feed", "split", "batch")
+        ),
         ("process pool", "INTERNAL"),
     }
     seen = {key for span in spans for key in span["attributes"]}
@@ -241,7 +261,10 @@ def test_metric_names_are_written_once():
     """No other module spells a metric's name: the table is the only source."""
     root = Path(_names.__file__).parent
     for path in root.rglob("*.py"):
-        if path == Path(_names.__file__):
+        # Rules name sources, of which those of the process are spelt like metrics.
+        if path.name in {"_names.py", "_own_names.py", "_process_metrics.py"} or (
+            "alerts" in path.parts
+        ):
             continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
         spelt = {

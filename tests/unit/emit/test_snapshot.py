@@ -92,6 +92,9 @@ def test_a_stage(pipeline, work, clock):
         "inputs": [],
         "outputs": [],
         "inner": [],
+        "cpu_seconds": None,  # at detail normal
+        "cpu_calls": 0,
+        "batch_size": None,
         "utilization": 0.6,  # of the whole time since it was called first
     }
 
@@ -134,8 +137,8 @@ def test_of_the_oldest_second_the_share_in_the_window_counts(pipeline, work, clo
 def test_rates_lie_between_their_windows(history, now):
     """A rate over w seconds has all of the last w - 1, and nothing older than w + 1."""
     totals = Totals()
-    totals.history = {second: (count, 0) for second, count in history.items()}
-    rates = _snapshot.rates(totals, now)
+    totals.history.update({at: (count, 0) for at, count in history.items()})
+    rates = _snapshot.rates([totals.recent()], now)
     second = now // NANOSECONDS
     for window, rate in ((1, rates.s1), (10, rates.s10), (60, rates.s60)):
         ages = [(second - when, count) for when, count in history.items()]

@@ -1,36 +1,47 @@
 from __future__ import annotations
 
+import math
 import queue
+from array import array
 
 from stagelight._insight import Window
 from stagelight._registry import REGISTRY
 from stagelight._sight import look
-from stagelight.health._history import COARSE, FINE, Columns, History
+from stagelight.health._history import (
+    COARSE,
+    FINE,
+    History,
+    Layout,
+    Row,
+    columns,
+    newest,
+)
 
 
-def test_it_keeps_a_bounded_number_of_rows() -> None:
-    """However many rows are added, the newest are kept, and never twice as many."""
-    table = Columns(10)
-    for number in range(1000):
-        table.add(float(number), {("stages", "a", "rate"): float(number)})
-        assert len(table.times) < 20
-    times, columns = table.tail(0)
-    assert times == [float(number) for number in range(990, 1000)]
-    assert columns["stages", "a", "rate"] == times
+def row(at, stages, number):
+    """A row in which every number of every stage is the same."""
+    layout = Layout(stages, ())
+    return Row(at, layout, array("f", [number] * len(layout.columns)))
 
 
 def test_a_column_that_comes_and_goes_has_gaps() -> None:
     """What begins later has no numbers before, and is forgotten when all are gone."""
-    table = Columns(3)
-    table.add(1, {("stages", "a", "rate"): 1.0})
-    table.add(2, {("stages", "b", "rate"): 2.0})
-    assert table.tail(0)[1] == {
-        ("stages", "a", "rate"): [1.0, None],
-        ("stages", "b", "rate"): [None, 2.0],
+    rows = [row(1, ["a"], 1.0), row(2, ["b"], 2.0)]
+    found = columns(rows)
+    assert repr(found["stages", "a", "rate"]) == "[1.0, nan]"
+    assert repr(found["stages", "b", "rate"]) == "[nan, 2.0]"
+    rows = [row(3, ["a"], math.nan), row(4, ["b"], 2.0), row(5, ["c"], math.nan)]
+    assert {name for _, name, _ in columns(rows)} == {"b", "c"}
+
+
+def test_the_newest_row_tells_of_the_stages_since_the_look_before() -> None:
+    """It has what no window tells, and leaves out a stage that has no numbers yet."""
+    layout = Layout(["a", "b"], ["jobs"])
+    numbers = array("f", [1, 2, 3, 4, 5, 0.5, 0.25, *[math.nan] * 7, 8, 9])
+    assert newest(Row(0, layout, numbers)) == {
+        "stages": {"a": {"rate": 1, "errors": 2, "busy": 0.5, "blocked": 0.25}}
     }
-    for at in range(3, 12):
-        table.add(at, {("stages", "b", "rate"): 2.0})
-    assert list(table.tail(0)[1]) == [("stages", "b", "rate")]
+    assert newest(None) == {"stages": {}}
 
 
 def test_hours_of_a_pipeline_cost_constant_memory(pipeline, monitor, clock) -> None:
@@ -55,9 +66,6 @@ def test_hours_of_a_pipeline_cost_constant_memory(pipeline, monitor, clock) -> N
     assert set(rates) == {0.0, 0.2}
     assert {round(rate, 1) for rate in hours["stages"]["work"]["rate"]} == {0.1}
     assert set(hours["queues"]["jobs"]) == {"size", "wait"}
-    sizes = [
-        len(column)
-        for table in (history._fine, history._coarse)
-        for column in table.columns.values()
-    ]
-    assert max(sizes) < 2 * COARSE
+    assert len(history._fine) == FINE
+    assert len(history._coarse) == COARSE
+    assert len(history._minute) <= 12

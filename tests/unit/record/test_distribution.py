@@ -15,6 +15,9 @@ from stagelight._cells import (
     NANOSECONDS,
     explicit_counts,
     exponential_counts,
+    pack,
+    subtract,
+    unpack,
 )
 from stagelight._distribution import BATCH, Distribution, Exemplar
 
@@ -87,18 +90,19 @@ def test_a_buffer_is_bounded():
     one = Distribution()
     for number in range(10 * BATCH):
         one.record(number)
-        assert len(one._state[4]) < BATCH
+        assert len(one._buffer) < BATCH
     assert one.count == 10 * BATCH
 
 
 def test_a_settled_copy_stays():
-    """A look that was taken does not change with what is recorded later."""
+    """A look does not change with what is recorded later, and takes nothing itself."""
     one = recorded([5, 6])
     look = one.settled()
     one.record(7)
     one.fold()
-    look.record(100)
-    assert state(look) == state(recorded([5, 6, 100]))
+    with pytest.raises(TypeError, match="settled"):
+        look.record(100)
+    assert state(look) == state(recorded([5, 6]))
     assert state(one) == state(recorded([5, 6, 7]))
 
 
@@ -129,17 +133,17 @@ def test_a_reader_sees_each_sample_exactly_once(folds):
 def test_a_signal_while_folding_loses_nothing(monkeypatch, raising):
     """What interrupts a fold may record and may end it; every sample is still there."""
     one = recorded([1, 2, 3])
-    folded = _distribution._folded
+    folded = _distribution.folded
 
-    def interrupted(state_):
+    def interrupted(state_, waiting):
         one.record(4)
         one.fold()  # already folding: left to the one that is interrupted
         if raising:
             raise KeyboardInterrupt
-        return folded(state_)
+        return folded(state_, waiting)
 
     with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
-        patch.setattr(_distribution, "_folded", interrupted)
+        patch.setattr(_distribution, "folded", interrupted)
         one.fold()
     one.record(5)
     assert state(one) == state(recorded([1, 2, 3, 4, 5]))
@@ -187,6 +191,29 @@ def test_what_is_later_is_the_difference(before, after):
     assert (later.sum, later.count) == (sum(after), len(after))
     assert state(earlier) == state(recorded(before))
     assert whole.minus(None) is whole
+
+
+CELLS = st.dictionaries(st.integers(0, len(BOUNDS)), st.integers(1, 2**46), max_size=20)
+
+
+@given(CELLS, CELLS)
+def test_cells_are_one_number(first, second):
+    """Packing keeps every cell apart: adding and subtracting do so cell by cell."""
+    assert unpack(pack(first)) == first
+    both = {cell: first.get(cell, 0) + second.get(cell, 0) for cell in first | second}
+    assert unpack(pack(first) + pack(second)) == both
+    assert subtract(pack(both), pack(first)) == pack(second)
+
+
+@given(SAMPLES, SAMPLES)
+def test_less_than_nothing_is_nothing(first, second):
+    """Where an earlier state had more, as before a restart, nothing is left."""
+    found = recorded(first).minus(recorded(second))
+    one, other = recorded(first).cells, recorded(second).cells
+    left = {cell: number - other.get(cell, 0) for cell, number in one.items()}
+    assert found.cells == {cell: number for cell, number in left.items() if number > 0}
+    assert found.count == sum(found.cells.values())
+    assert found.sum >= 0
 
 
 @given(SAMPLES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import inspect
 import os
@@ -12,14 +11,16 @@ import threading
 import traceback
 import tracemalloc
 import weakref
+from array import array
 
 import pytest
 from opentelemetry import trace
 
-from stagelight import _compiled, _distribution
-from stagelight._cells import BOUNDS
+from stagelight import _compiled, _folding
+from stagelight._cells import BOUNDS, pack, unpack
 from stagelight._deferred import Deferred
 from stagelight._extension import NATIVE
+from stagelight._pauses import Pauses
 from stagelight._slots import NEVER
 from stagelight._tracer import TRACER
 
@@ -383,28 +384,62 @@ def test_a_span_that_is_looked_at(quiet):
 
 def test_counting_as_python_does(monkeypatch):
     """Samples land in the same cells, with the same sum and extremes."""
-    samples = [0, 1, 59, 60, 61, 10**9, 10**15, *BOUNDS, *(one + 1 for one in BOUNDS)]
-    state = ({3: 2}, 7, 9, 5, samples)
-    counted = _distribution._folded(state)
-    monkeypatch.setattr(_distribution, "NATIVE", None)
-    assert counted == _distribution._folded(state)
-    assert state[0] == {3: 2}
+    samples = array("Q", [0, 1, 59, 60, 61, 10**9, 10**14, *BOUNDS])
+    samples.extend(one + 1 for one in BOUNDS)
+    samples.extend([77] * 7_000)
+    state = (pack({3: 2}), 2, 7, 9, 5, 0)
+    counted = _folding.folded(state, samples)
+    monkeypatch.setattr(_folding, "NATIVE", None)
+    assert counted == _folding.folded(state, samples)
 
 
 def test_a_sample_of_years():
     """Too large for C is Python's."""
-    state = ({}, 0, 0, NEVER, [1 << 60, 1 << 70])
-    assert sum(_distribution._folded(state)[0].values()) == 2
+    state = (0, 0, 0, 0, NEVER, 0)
+    folded = _folding.folded(state, array("Q", [1 << 60, 1 << 63]))
+    assert sum(unpack(folded[0]).values()) == folded[1] == 2
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [(), ({}, [], b""), ({}, ["no"], bytes(8)), ({}, (), bytes(8)), ({}, [1], None)],
+    [
+        (),
+        (array("Q"), array("q"), 6),
+        ([1], array("q"), 6),
+        (array("Q", [1]), b"12345678", 6),
+        (array("Q", [1]), array("q"), 9),
+        (array("Q", [1]), array("q"), 1),
+        (array("Q", [1]), array("q"), None),
+    ],
 )
 def test_what_cannot_be_counted(arguments):
     """Nothing that is passed to it crashes."""
-    with contextlib.suppress(TypeError):
-        assert NATIVE.count_in(*arguments) is not None
+    with pytest.raises(TypeError):
+        NATIVE.count_in(*arguments)
+
+
+def test_collections_on_a_full_stack(monkeypatch):
+    """What times them raises nothing there, which would be printed."""
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    pauses = Pauses()
+    threshold = gc.get_threshold()
+
+    def endless():
+        kept = [[] for _ in range(3)]
+        return endless() or kept
+
+    pauses.install()
+    gc.set_threshold(1)
+    try:
+        with pytest.raises(RecursionError):
+            endless()
+    finally:
+        gc.set_threshold(*threshold)
+        pauses.uninstall()
+    assert pauses.total() > 0
+    assert pauses.callback not in gc.callbacks
+    assert not [one for one in told if one.object is pauses.callback]
 
 
 def test_bind_refuses():

@@ -92,9 +92,15 @@ def one_stream(team):
 
 
 def history(team):
-    """Finished calls and errors by second, the newest seconds only."""
+    """Finished calls and errors by second, of each worker's last minute only."""
     seconds: dict[int, tuple[int, int]] = {}
-    for call in (call for work in team for call in work):
+    recent = [
+        call
+        for work in team
+        for call in work
+        if call.second > work[-1].second - HISTORY
+    ]
+    for call in recent:
         finished, errors = seconds.get(call.second, (0, 0))
         error = call.failure is not None and call.failure[0] in _names.ERRORS
         seconds[call.second] = (finished + 1, errors + error)
@@ -161,8 +167,23 @@ def test_history_is_bounded(work):
     """A slot keeps about a minute of seconds, however long it lives."""
     (slot,) = observed([work]).slots
     assert len(slot.history) <= HISTORY
-    seconds = slot.seconds()
-    assert {key: seconds[key] for key in sorted(seconds)[-HISTORY:]} == history([work])
+    assert slot.seconds() == history([work])
+
+
+def test_what_a_worker_never_needed_is_not_there():
+    """Tables and rings are made when something is to be put there, not before."""
+    record = observed([[Call(5, None, 7, (0, 0, 0, 0, 0), None, None)]])
+    (slot,) = record.slots
+    record.read()
+    record.totals()
+    assert [slot._open, slot._drops, slot._ends, slot._failures] == [None] * 4
+    assert [slot._exemplars, slot._history, slot.ring, slot.wrongs] == [None] * 4
+    slot.turn_over(8 * NANOSECONDS)
+    assert slot.ring is not None
+    assert slot.wrongs is None
+    slot.failure(*FAILURES[0]).record(5)
+    slot.turn_over(9 * NANOSECONDS)
+    assert slot.seconds() == {7: (1, 0), 8: (1, 1), 9: (0, 0)}
 
 
 @settings(max_examples=10)

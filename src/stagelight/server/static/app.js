@@ -45,7 +45,7 @@ function show() {
   lists.alerts(byId("alerts"), all, pipeline);
   lists.health(byId("health"), all);
   const cost = all.process.telemetry_cost;
-  text(byId("footer"), `stagelight ${all.stagelight}${cost ? ` · its own cost: ${f.seconds(cost.per_call)} a call, ${f.percent(cost.share)} of a processor` : ""} · numbers over the last ${f.seconds(pipeline?.insight.window)} unless they are totals`);
+  text(byId("footer"), `stagelight ${all.stagelight}${cost ? ` · its own cost: ${f.seconds(cost.per_call)} a call, ${f.percent(cost.busy_share)} of busy time, ${f.percent(cost.share)} of a processor · detail ${cost.detail}` : ""} · numbers over the last ${f.seconds(pipeline?.insight.window)} unless they are totals`);
 }
 
 const busiest = (pipelines) => Object.keys(pipelines).sort((a, b) => total(pipelines[b]) - total(pipelines[a]))[0];
@@ -101,7 +101,7 @@ const query = () => (state.instance ? `?instance=${encodeURIComponent(state.inst
 function hear(event) {
   state.document = JSON.parse(event.data);
   state.heard = Date.now();
-  series.add(state.document.time, state.document.last);
+  series.add(state.document);
   show();
 }
 

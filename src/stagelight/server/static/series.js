@@ -14,9 +14,11 @@ export class Series {
   }
 
   /** Adds the newest row; in the view of hours the server is asked again instead. */
-  add(time, last) {
+  add({ time, last, pipelines }) {
     if (this.span === "hours") return;
-    for (const [name, row] of Object.entries(last)) {
+    for (const name of Object.keys(last)) {
+      if (!pipelines[name]) continue;
+      const row = rowOf(last[name], pipelines[name]);
       const own = (this.pipelines[name] ??= { times: [], stages: {}, queues: {} });
       const newest = own.times[own.times.length - 1];
       if (newest !== undefined && time - newest < 0.5) continue;
@@ -44,6 +46,16 @@ export class Series {
   column(pipeline, kind, place, column) {
     return this.pipelines[pipeline]?.[kind]?.[place]?.[column] ?? [];
   }
+}
+
+/** What a document has of the columns that the server keeps as history. */
+function rowOf(last, pipeline) {
+  const { stages, queues } = pipeline.insight, row = { stages: {}, queues: {} };
+  for (const [name, { duration }] of Object.entries(stages))
+    if (last.stages[name]) row.stages[name] = { ...last.stages[name], p50: duration.p50, p95: duration.p95, p99: duration.p99 };
+  for (const [name, { wait }] of Object.entries(queues))
+    row.queues[name] = { size: (pipeline.queues[name] ?? pipeline.pools[name]?.backlog)?.size ?? null, wait: wait.p95 };
+  return row;
 }
 
 /** The line of a sparkline in a box, and the area below it; gaps stay gaps. */

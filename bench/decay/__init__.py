@@ -1,0 +1,1 @@
+"""The decay laboratory: how early alerts fire, and how quiet they are otherwise."""

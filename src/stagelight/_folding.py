@@ -1,0 +1,90 @@
+"""Samples sorted into cells, in C where that is built, and values read off them."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import MutableSequence
+from typing import Final
+
+from stagelight._cells import BOUNDS, FIELD, NANOSECONDS
+from stagelight._extension import NATIVE
+
+Buffer = MutableSequence[int]
+#: Cells as one number, how many samples are in them, their sum, maximum, minimum.
+Folded = tuple[int, int, int, int, int]
+#: The same, and how many samples of the buffer are in them.
+State = tuple[int, int, int, int, int, int]
+
+_BYTE: Final = 256
+_LAST: Final = len(BOUNDS)
+_EDGES: Final = array("q", BOUNDS)
+
+
+def folded(state: State, waiting: Buffer) -> Folded:
+    """Cells, number, sum and extremes with the samples that wait."""
+    packed, number, sum_, top, bottom, _ = state
+    if not waiting:
+        return packed, number, sum_, top, bottom
+    if NATIVE is not None:
+        try:
+            first, fields, more, highest, lowest = NATIVE.count_in(
+                waiting, _EDGES, FIELD
+            )
+        except OverflowError:  # a sample of days
+            pass
+        else:
+            return (
+                packed + (int.from_bytes(fields, "little") << 8 * FIELD * first),
+                number + len(waiting),
+                sum_ + more,
+                max(top, highest),
+                min(bottom, lowest),
+            )
+    samples = sorted(waiting)
+    start, end = 0, len(samples)
+    first = cell = bisect_left(BOUNDS, samples[0])
+    last = bisect_left(BOUNDS, samples[-1])
+    fields = bytearray(FIELD * (last - first + 1))
+    while cell < last:
+        stop = bisect_right(samples, BOUNDS[cell], start)
+        found, place = stop - start, FIELD * (cell - first)
+        if found < _BYTE:
+            fields[place] = found
+        else:
+            fields[place : place + FIELD] = found.to_bytes(FIELD, "little")
+        start = stop
+        cell = bisect_left(BOUNDS, samples[start], cell + 1)
+    fields[-FIELD:] = (end - start).to_bytes(FIELD, "little")
+    packed += int.from_bytes(fields, "little") << 8 * FIELD * first
+    return (
+        packed,
+        number + end,
+        sum_ + sum(samples),
+        max(top, samples[-1]),
+        min(bottom, samples[0]),
+    )
+
+
+def value_at(rank: float, cells: dict[int, int], top: int, bottom: int) -> float:
+    """The value of a rank in seconds, interpolated inside its cell."""
+    return values_at([rank], cells, top, bottom)[0]
+
+
+def values_at(
+    ranks: list[float], cells: dict[int, int], top: int, bottom: int
+) -> list[float]:
+    """The values of ascending ranks in seconds, interpolated inside their cells."""
+    found: list[float] = []
+    below, wanted = 0, ranks[0]
+    for index, number in cells.items():
+        while below + number >= wanted:
+            lower = BOUNDS[index - 1] if index else 0
+            upper = BOUNDS[index] if index < _LAST else top
+            value = lower + (upper - lower) * max(wanted - below, 0) / number
+            found.append(min(max(value, bottom), top) / NANOSECONDS)
+            if len(found) == len(ranks):
+                return found
+            wanted = ranks[len(found)]
+        below += number
+    return found + [top / NANOSECONDS] * (len(ranks) - len(found))

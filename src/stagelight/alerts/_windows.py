@@ -1,0 +1,228 @@
+"""The last minutes of one series: what PromQL's range functions need, and no more.
+
+Each window keeps at most about 120 samples, so that a rule over a day costs no more
+memory than one over minutes. Up to half an hour at 15 seconds that is every sample.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import deque
+from math import nan
+from typing import Final
+
+_RESOLUTION: Final = 120
+#: Seconds after which Prometheus no longer takes a sample for the present value.
+STALE: Final = 300.0
+_TINY: Final = 1e-6
+
+
+class Samples:
+    """The samples of one window, for rates and slopes.
+
+    Args:
+        window: Its length in seconds.
+    """
+
+    __slots__ = ("_step", "at", "last", "last_at", "values", "window")
+
+    def __init__(self, window: float) -> None:
+        self.window = window
+        self._step = window / _RESOLUTION
+        self.at = array("d")
+        self.values = array("d")
+        self.last_at = self.last = nan
+
+    def add(self, now: float, value: float) -> None:
+        """Take the next sample.
+
+        Args:
+            now: Time in seconds.
+            value: The value; a counter's with its restarts added up.
+        """
+        at = self.at
+        self.last_at, self.last = now, value
+        if not at or now - at[-1] >= self._step - _TINY:
+            at.append(now)
+            self.values.append(value)
+        self._forget(now)
+
+    def _forget(self, now: float) -> None:
+        at, oldest = self.at, now - self.window - _TINY
+        while at and at[0] < oldest:
+            del at[0], self.values[0]
+
+    def increase(self, now: float) -> float:
+        """Growth over the window, extrapolated to its ends as Prometheus does it.
+
+        Args:
+            now: Time in seconds.
+        """
+        self._forget(now)
+        at = self.at
+        if not at or self.last_at <= at[0]:
+            return nan
+        first = self.values[0]
+        sampled = self.last_at - at[0]
+        growth = self.last - first
+        mean = sampled / (len(at) - (at[-1] == self.last_at))
+        before, after = at[0] - (now - self.window), now - self.last_at
+        if growth > 0 and first >= 0:
+            before = min(before, sampled * first / growth)
+        near = mean * 1.1
+        whole = sampled + (before if before < near else mean / 2)
+        whole += after if after < near else mean / 2
+        return growth * whole / sampled
+
+    def rate(self, now: float) -> float:
+        """Growth in a second.
+
+        Args:
+            now: Time in seconds.
+        """
+        return self.increase(now) / self.window
+
+    def changes(self, now: float) -> float:
+        """How often the value was another than before.
+
+        Args:
+            now: Time in seconds.
+        """
+        self._forget(now)
+        values = self.values
+        if not values:
+            return nan
+        first = values[0]
+        if values.count(first) == len(values):
+            return 0.0
+        return float(
+            sum(a != b for a, b in zip(values, values[1:], strict=False))  # noqa: RUF007 - 3.10 has no faster one
+        )
+
+    def mean(self, now: float) -> float:
+        """The average of the samples.
+
+        Args:
+            now: Time in seconds.
+        """
+        self._forget(now)
+        return sum(self.values) / len(self.values) if self.values else nan
+
+    def line(self, now: float) -> tuple[float, float]:
+        """Slope per second and value now of the line of least squares.
+
+        Args:
+            now: Time in seconds.
+        """
+        self._forget(now)
+        at, values = self.at, self.values
+        count = len(at)
+        if count < 2:  # noqa: PLR2004 - a line needs two points
+            return nan, nan
+        first = values[0]
+        if values.count(first) == count:
+            return 0.0, first
+        shifted = [one - now for one in at]
+        total_x, total_y = sum(shifted), sum(values)
+        total_xy = sum([x * y for x, y in zip(shifted, values, strict=True)])
+        total_xx = sum([x * x for x in shifted])
+        spread = total_xx - total_x * total_x / count
+        slope = (total_xy - total_x * total_y / count) / spread
+        return slope, total_y / count - slope * total_x / count
+
+
+class Extreme:
+    """The smallest value of a window; of the negative values the largest.
+
+    Args:
+        window: Its length in seconds.
+        sign: 1 for the smallest, -1 for the largest.
+    """
+
+    __slots__ = ("_found", "_sign", "_step", "window")
+
+    def __init__(self, window: float, sign: int = 1) -> None:
+        self.window = window
+        self._sign = sign
+        self._step = window / _RESOLUTION
+        #: Latest time and value, values rising: the first is the smallest.
+        self._found: deque[tuple[float, float]] = deque()
+
+    def add(self, now: float, value: float) -> None:
+        """Take the next sample.
+
+        Args:
+            now: Time in seconds.
+            value: The value.
+        """
+        value *= self._sign
+        found = self._found
+        while found and found[-1][1] >= value:
+            found.pop()
+        # A value that is only a little younger than a smaller one adds nothing.
+        if not found or now - found[-1][0] >= self._step - _TINY:
+            found.append((now, value))
+        oldest = now - self.window - _TINY
+        while found[0][0] < oldest:
+            found.popleft()
+
+    def value(self, now: float) -> float:
+        """The smallest (or largest) value.
+
+        Args:
+            now: Time in seconds.
+        """
+        found, oldest = self._found, now - self.window - _TINY
+        while found and found[0][0] < oldest:
+            found.popleft()
+        return found[0][1] * self._sign if found else nan
+
+
+class Track:
+    """One series: its present value, and the windows that look at it."""
+
+    __slots__ = ("_base", "_raw", "at", "counter", "extremes", "last", "samples")
+
+    def __init__(self, *, counter: bool = False) -> None:
+        self.at = -STALE * 1e9
+        self.last = nan
+        self.counter = counter
+        self._raw = self._base = 0.0
+        self.samples: dict[float, Samples] = {}
+        self.extremes: dict[tuple[float, int], Extreme] = {}
+
+    def push(self, now: float, value: float) -> None:
+        """Take the next sample.
+
+        Args:
+            now: Time in seconds, later than the one before.
+            value: The value; a counter that falls has started anew.
+        """
+        self.at = now
+        self.last = value
+        if self.counter:
+            if value < self._raw:
+                self._base += self._raw
+            self._raw = value
+            value += self._base
+        for samples in self.samples.values():
+            samples.add(now, value)
+        for extreme in self.extremes.values():
+            extreme.add(now, value)
+
+    def over(self, window: float) -> Samples:
+        """The samples of a window, kept from now on.
+
+        Args:
+            window: Seconds.
+        """
+        return self.samples.setdefault(window, Samples(window))
+
+    def extreme(self, window: float, sign: int) -> Extreme:
+        """The smallest or largest value of a window, kept from now on.
+
+        Args:
+            window: Seconds.
+            sign: 1 for the smallest, -1 for the largest.
+        """
+        return self.extremes.setdefault((window, sign), Extreme(window, sign))
