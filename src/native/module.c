@@ -65,11 +65,15 @@ bind(PyObject *module, PyObject *arguments, PyObject *names)
 #define WORKER_FIELD(name) FIELD(worker, name)
 #define QUIET_FIELD(name) FIELD(quiet, name)
 #define TRACER_FIELD(name) FIELD(tracer, name)
+#define ITEMS_FIELD(name) FIELD(items, name)
+#define RUN_FIELD(name) FIELD(run, name)
 #define HELPER(name)                                                              \
     if (take(names, #name, &bound.helper.name) < 0) return NULL;
     if (take_type(names, "Worker", &bound.worker_type) < 0
         || take_type(names, "Quiet", &bound.quiet_type) < 0
         || take_type(names, "Context", &bound.context_type) < 0
+        || take_type(names, "Items", &bound.items_type) < 0
+        || take_type(names, "Run", &bound.run_type) < 0
         || take_type(names, "Tracer", &bound.tracer_type) < 0
         || take(names, "tracer", &bound.tracer_object) < 0
         || take(names, "current", &bound.current) < 0
@@ -81,6 +85,8 @@ bind(PyObject *module, PyObject *arguments, PyObject *names)
     WORKER_FIELDS(WORKER_FIELD)
     QUIET_FIELDS(QUIET_FIELD)
     TRACER_FIELDS(TRACER_FIELD)
+    ITEMS_FIELDS(ITEMS_FIELD)
+    RUN_FIELDS(RUN_FIELD)
     HELPERS(HELPER)
     PyObject *fan_out = PyDict_GetItemString(names, "fan_out");
     if (Py_TYPE(bound.tracer_object) != bound.tracer_type
@@ -143,17 +149,13 @@ prepare(void)
     bound.ended = PyUnicode_InternFromString("ended");
     bound.outcome = PyUnicode_InternFromString("outcome");
     bound.key = PyUnicode_InternFromString("key");
+    bound.one = PyLong_FromLong(1);
+    bound.throw_name = PyUnicode_InternFromString("throw");
     bound.process = PyUnicode_InternFromString("process");
     bound.journey = PyUnicode_InternFromString("journey");
-    PyObject *list = PyList_New(0);
-    PyObject *append = list == NULL ? NULL : PyObject_GetAttrString(list, "append");
-    Py_XDECREF(list);
-    if (append == NULL || !PyCFunction_Check(append) || PyErr_Occurred()) {
-        Py_XDECREF(append);
+    if (PyErr_Occurred()) {
         return -1;
     }
-    bound.append = PyCFunction_GET_FUNCTION(append);
-    Py_DECREF(append);
     return 0;
 }
 
@@ -164,7 +166,9 @@ PyInit__native(void)
         PyErr_SetString(PyExc_ImportError, "only for the main interpreter");
         return NULL;
     }
-    if (prepare() < 0 || PyType_Ready(&CallType) < 0 || PyType_Ready(&PausesType) < 0) {
+    if (prepare() < 0 || PyType_Ready(&CallType) < 0
+        || PyType_Ready(&ItemsType) < 0 || PyType_Ready(&CoroutineType) < 0
+        || PyType_Ready(&RestType) < 0 || PyType_Ready(&PausesType) < 0) {
         return NULL;
     }
     PyObject *module = PyModule_Create(&definition);
@@ -176,7 +180,14 @@ PyInit__native(void)
         return NULL;
     }
     decline = PyObject_CallNoArgs((PyObject *)&PyBaseObject_Type);
-    if (decline == NULL || PyModule_AddObject(module, "DECLINE", Py_NewRef(decline)) < 0
+    ended = PyErr_NewException("stagelight._native.Ended", PyExc_BaseException, NULL);
+    if (decline == NULL || ended == NULL
+        || PyModule_AddObject(module, "Ended", Py_NewRef(ended)) < 0
+        || PyModule_AddObject(module, "Coroutine",
+                              Py_NewRef((PyObject *)&CoroutineType)) < 0
+        || PyModule_AddObject(module, "Rest", Py_NewRef((PyObject *)&RestType)) < 0
+        || PyModule_AddObject(module, "Items", Py_NewRef((PyObject *)&ItemsType)) < 0
+        || PyModule_AddObject(module, "DECLINE", Py_NewRef(decline)) < 0
         || PyModule_AddObject(module, "Call", Py_NewRef((PyObject *)&CallType)) < 0) {
         Py_DECREF(module);
         return NULL;

@@ -17,43 +17,52 @@
 #define SLOT_FIELDS(F)                                                            \
     F(add) F(produced) F(roll) F(since) F(slow) F(stage) F(turn) F(worker)
 #define WORKER_FIELDS(F)                                                          \
-    F(alert) F(journey) F(quiet) F(slot) F(special) F(trail) F(turn)
+    F(alert) F(journey) F(pending) F(quiet) F(slot) F(special) F(trail) F(turn)
 #define QUIET_FIELDS(F) F(slot) F(span)
 #define TRACER_FIELDS(F) F(due) F(running)
+#define ITEMS_FIELDS(F)                                                           \
+    F(_light) F(_start) F(_token) F(_traced) F(run) F(source)
+#define RUN_FIELDS(F) F(event) F(traced)
 /* Python functions that do what is not done here. */
 #define HELPERS(F)                                                                \
-    F(fail) F(finish) F(light_fail) F(light_finish) F(remember) F(stale) F(claim)
+    F(fail) F(finish) F(light_fail) F(light_finish) F(remember) F(stale) F(claim)  \
+    F(items_step) F(items_item) F(items_end) F(drive) F(drive_on) F(claim_in_task)
 
 #define OFFSET(name) Py_ssize_t name;
 #define OBJECT(name) PyObject *name;
 
 typedef struct {
     PyTypeObject *slot_type, *worker_type, *quiet_type, *context_type, *tracer_type;
+    PyTypeObject *items_type, *run_type;
     struct { SLOT_FIELDS(OFFSET) } slot;
     struct { WORKER_FIELDS(OFFSET) } worker;
     struct { QUIET_FIELDS(OFFSET) } quiet;
     struct { TRACER_FIELDS(OFFSET) } tracer;
+    struct { ITEMS_FIELDS(OFFSET) } items;
+    struct { RUN_FIELDS(OFFSET) } run;
     struct { HELPERS(OBJECT) } helper;
     PyObject *tracer_object;
     PyObject *current;  /* the context variable of OpenTelemetry */
     PyObject *clock; /* only under test, else NULL */
-    PyObject *zero;
-    PyObject *turn_over, *slot_name, *ended, *outcome, *key, *journey, *success, *process;
-    PyCFunction append; /* of lists */
+    PyObject *zero, *one;
+    PyObject *turn_over, *slot_name, *ended, *outcome, *key, *journey, *success, *process, *throw_name;
     long fan_out;
 } Bound;
 
 extern Bound bound;
 /* Returned to a wrapper that has to do the whole call by itself. */
 extern PyObject *decline;
-extern PyTypeObject CallType;
-extern PyTypeObject PausesType;
+/* Raised to a generator's wrapper where the generator has returned. */
+extern PyObject *ended;
+extern PyTypeObject CallType, CoroutineType, ItemsType, PausesType, RestType;
 PyObject *count_in(PyObject *module, PyObject *const *arguments, Py_ssize_t number);
 
 #define AT(object, offset) (*(PyObject **)((char *)(object) + (offset)))
 #define SLOT(object, name) AT(object, bound.slot.name)
 #define WORKER(object, name) AT(object, bound.worker.name)
 #define QUIET(object, name) AT(object, bound.quiet.name)
+#define ITEMS(object, name) AT(object, bound.items.name)
+#define RUN(object, name) AT(object, bound.run.name)
 #define TRACER(name) AT(bound.tracer_object, bound.tracer.name)
 
 /* Put an owned reference where another one is. */

@@ -3,7 +3,7 @@
 #include "native.h"
 
 Bound bound;
-PyObject *decline;
+PyObject *decline, *ended;
 
 long long
 other_clock(void)
@@ -122,17 +122,16 @@ add_sample(PyObject *slot, long long end, long long took)
     if (value == NULL) {
         return -1;
     }
-    PyObject *add = SLOT(slot, add);
-    int failed;
-    if (PyCFunction_CheckExact(add) && PyCFunction_GET_FUNCTION(add) == bound.append) {
-        failed = PyList_Append(PyCFunction_GET_SELF(add), value);
+    PyObject *add = Py_NewRef(SLOT(slot, add)), *done;
+    if (PyCFunction_CheckExact(add) && PyCFunction_GET_FLAGS(add) == METH_O) {
+        /* The append of a list or an array: what any call of it comes to. */
+        done = PyCFunction_GET_FUNCTION(add)(PyCFunction_GET_SELF(add), value);
     } else {
-        Py_INCREF(add);
-        PyObject *done = PyObject_CallOneArg(add, value);
-        Py_DECREF(add);
-        Py_XDECREF(done);
-        failed = done == NULL ? -1 : 0;
+        done = PyObject_CallOneArg(add, value);
     }
+    Py_DECREF(add);
+    Py_XDECREF(done);
+    int failed = done == NULL ? -1 : 0;
     Py_DECREF(value);
     return failed;
 }

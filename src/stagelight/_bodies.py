@@ -235,6 +235,32 @@ def wrapper({parameters}):
         return _result
 """
 
+#: A coroutine whose first step C takes.
+NATIVE_COROUTINE: Final = """\
+async def wrapper({parameters}):
+    _result = _native({event}, {target}({arguments}))
+    if _type(_result) is not _Rest:
+        return _result
+    return await _result.awaitable
+"""
+
+#: A generator whose steps C drives. What is sent or thrown in waits there, so that
+#: nothing that passes through is kept here; it raises ``Ended`` at the end.
+NATIVE_GENERATOR: Final = """\
+def wrapper({parameters}):
+    _items = _native(_begin(_stage, {event}), {target}({arguments}), _find)
+    while True:
+        try:
+            while True:
+                _items.sent = yield _items()
+        except _Ended:
+            return _items.value
+        except _BaseException as _error:
+            if _items.over:
+                raise
+            _items.thrown = _error
+"""
+
 #: Kind -> body.
 BODIES: Final = {
     "call": _CALL,

@@ -15,12 +15,19 @@ from keyword import iskeyword
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
-from stagelight._bodies import BODIES, NATIVE_CALL, OLD_COROUTINE
+from stagelight._async_items import first_step, step
+from stagelight._bodies import (
+    BODIES,
+    NATIVE_CALL,
+    NATIVE_COROUTINE,
+    NATIVE_GENERATOR,
+    OLD_COROUTINE,
+)
 from stagelight._compiled import native_names
 from stagelight._deferred import remember
 from stagelight._driving import drive, drive_on
 from stagelight._frames import enter, fail, finish
-from stagelight._items import begin_items, first_step, step
+from stagelight._items import begin_items
 from stagelight._light import light_fail, light_finish
 from stagelight._outcomes import CODE_FILE
 from stagelight._quiet import CURRENT, references
@@ -118,10 +125,14 @@ def compile_wrapper(
     }
     text = render(target, skip, twin=twin is not None)
     twin = twin if text.first else None
-    native = native_names(stage, target, twin) if kind == "call" else {}
-    if native:
+    if native := native_names(stage, kind, target, twin):
         names |= native
-        body = NATIVE_CALL + body.partition("\n")[2]
+        if kind == "generator":
+            body = NATIVE_GENERATOR
+        elif kind == "call":
+            body = NATIVE_CALL + body.partition("\n")[2]
+        elif body is not OLD_COROUTINE:
+            body = NATIVE_COROUTINE
     # Through the proxy, ``__wrapped__`` would cost a fifth of the whole call.
     call = "_twin().process" if twin else "_target"
     wrapper = build(body.replace("{target}", call), text, names)

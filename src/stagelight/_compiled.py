@@ -13,19 +13,22 @@ from opentelemetry.context import Context
 
 from stagelight import _names
 from stagelight._deferred import remember
+from stagelight._driving import drive, drive_on
 from stagelight._extension import NATIVE
 from stagelight._frames import fail, finish
+from stagelight._items import Items
 from stagelight._journey import FAN_OUT
 from stagelight._light import light_fail, light_finish
 from stagelight._quiet import CURRENT, Quiet
+from stagelight._runs import Run
 from stagelight._slots import Slot, Worker
 from stagelight._tracer import TRACER, Tracer
-from stagelight._trail import claim, stale
+from stagelight._trail import claim, claim_in_task, stale
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stagelight._records import StageRecord
+    from stagelight._records import Kind, StageRecord
 
 
 def _bound() -> bool:
@@ -34,15 +37,23 @@ def _bound() -> bool:
     try:
         NATIVE.bind(
             Context=Context,
+            Items=Items,
             Quiet=Quiet,
+            Run=Run,
             Slot=Slot,
             Tracer=Tracer,
             Worker=Worker,
             claim=claim,
+            claim_in_task=claim_in_task,
             current=CURRENT,
+            drive=drive,
+            drive_on=drive_on,
             fail=fail,
             fan_out=FAN_OUT,
             finish=finish,
+            items_end=Items.end,
+            items_item=Items.item,
+            items_step=Items.step,
             light_fail=light_fail,
             light_finish=light_finish,
             remember=remember,
@@ -63,6 +74,7 @@ BOUND: Final = _bound()
 
 def native_names(
     stage: StageRecord,
+    kind: Kind,
     target: Callable[..., Any],
     twin: Callable[[], Any] | None,
 ) -> dict[str, Any]:
@@ -71,10 +83,18 @@ def native_names(
     Args:
         stage: Where its calls are recorded. Threads that are not the interpreter's,
             as those of gevent, have slots that only Python finds.
+        kind: How its calls run.
         target: The function to run.
         twin: Gives the object whose ``process`` is to run instead.
     """
     if not BOUND or type(stage.local) is not _LOCAL:
         return {}
-    call = NATIVE.Call(target, stage.slot, twin)
-    return {"_native": call, "_decline": NATIVE.DECLINE}
+    if kind == "call":
+        call = NATIVE.Call(target, stage.slot, twin)
+        return {"_native": call, "_decline": NATIVE.DECLINE}
+    if kind == "generator":
+        return {"_native": NATIVE.Items, "_find": stage.slot, "_Ended": NATIVE.Ended}
+    if kind == "coroutine":
+        taken = NATIVE.Coroutine(stage, stage.slot)
+        return {"_native": taken, "_Rest": NATIVE.Rest, "_type": type}
+    return {}

@@ -7,10 +7,15 @@ from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any
 
 from stagelight import _guard, _sinks
+from stagelight._quiet import Quiet
 from stagelight._runs import Run, begin_run
+from stagelight._traced import Promised
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator
+    from contextvars import Token
+
+    from opentelemetry.context import Context
 
     from stagelight._records import StageRecord
     from stagelight._slots import Slot, Worker
@@ -25,12 +30,15 @@ class Call:
         self.run = run
         self._opened = run.slot.open
         self._opened[self] = run.start
-        if run.traced is not None:
+        if run.traced is not None and run.traced.token is None:
             run.traced.activate()
 
-    def finish(self, error: BaseException | None) -> None:
+    def finish(self, error: BaseException | None, result: Any = None) -> None:
         """End the call."""
         run = self.run
+        if run.turn is not None and run.fresh:
+            # What the task's next stage is called with goes on with its journey.
+            run.turn.key = 0 if result is None else id(result)
         self._opened.pop(self, None)
         run.suspend()
         try:
@@ -71,6 +79,8 @@ def drive_on(  # noqa: PLR0913, PLR0917 - what the wrapper knows
     waited: Any,
     start: int,
     event: Any,
+    quiet: Quiet | None = None,
+    token: Token[Context] | None = None,
 ) -> Generator[Any, Any, Any]:
     """Go on with a coroutine whose first step, an outermost one, has just ended.
 
@@ -81,10 +91,18 @@ def drive_on(  # noqa: PLR0913, PLR0917 - what the wrapper knows
         waited: What it waits for.
         start: Clock at its start.
         event: Its event.
+        quiet: The context that it runs in, where it was a light step.
+        token: What makes that current no more.
     """
     run = None
     try:
         run = Run.begun(slot, worker, start, event)
+        run.turn, slot.turn = slot.turn, None
+        if quiet is not None and token is not None:
+            quiet.turn, quiet.began = run.turn, start
+            worker.quiet = Quiet()
+            run.traced = Promised.made(quiet, token)
+            del quiet
     except Exception as error:  # noqa: BLE001 - never into the pipeline
         _guard.caught("begin", error)
     if run is None:
@@ -136,7 +154,7 @@ def _steps(
             else:
                 waited = coroutine.throw(thrown)
         except StopIteration as stop:
-            call.finish(None)
+            call.finish(None, stop.value)
             if _sinks.TAPS:
                 _sinks.tapped(run.stage, run.event, stop.value, None)
             return stop.value

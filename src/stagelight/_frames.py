@@ -17,7 +17,7 @@ from stagelight._detailed import UNMEASURED, begin, count, end
 from stagelight._late import begin_late
 from stagelight._quiet import POSSIBLE, Quiet
 from stagelight._slots import DETAILED, NO_SLOT, Slot, Worker
-from stagelight._spans import Traced, begin_span, close
+from stagelight._spans import begin_span, close
 from stagelight._toll import COSTS
 from stagelight._tracer import TRACER
 from stagelight._turns import leave_call, take
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from stagelight._distribution import Distribution
     from stagelight._journey import Turn
     from stagelight._runs import Run
+    from stagelight._traced import Traced
 
 
 class Frame:

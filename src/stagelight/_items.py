@@ -6,25 +6,36 @@ The compiled wrappers drive the user's generator; what they record is here. Noth
 
 from __future__ import annotations
 
-import sys
-import types
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any
 
 from stagelight import _guard, _names, _outcomes, _sinks
 from stagelight._frames import finish
-from stagelight._journey import Journey, Turn, open_journey, set_turn
+from stagelight._journey import Journey, Turn, calm, open_journey, set_turn
+from stagelight._light import light_finish
+from stagelight._quiet import (
+    CURRENT,
+    POSSIBLE,
+    UNSHARED,
+    Quiet,
+    light_journey,
+    references,
+)
 from stagelight._runs import Run, begin_run
-from stagelight._spans import Promised, Traced, begin_span
+from stagelight._slots import PENDING, TRACING
+from stagelight._spans import begin_span
+from stagelight._traced import Promised, Traced
 from stagelight._tracer import TRACER
+from stagelight._trail import stale
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Generator
+    from contextvars import Token
 
     from opentelemetry import trace
+    from opentelemetry.context import Context
 
     from stagelight._records import StageRecord
-    from stagelight._slots import Slot
+    from stagelight._slots import Slot, Worker
 
 
 class Items:
@@ -34,7 +45,7 @@ class Items:
     run has one span, which is never current while the generator is suspended.
     """
 
-    __slots__ = ("_light", "_root", "_start", "_traced", "run", "source")
+    __slots__ = ("_light", "_root", "_start", "_token", "_traced", "run", "source")
 
     def __init__(self, run: Run | None) -> None:
         self.run = run
@@ -43,6 +54,7 @@ class Items:
         self._root: trace.Span | None = None
         self._start = 0
         self._light: Slot | None = None
+        self._token: Token[Context] | None = None
 
     def step(self) -> None:
         """Begin to make the next item."""
@@ -51,7 +63,7 @@ class Items:
             return
         try:
             self._start = clock()
-            if run.traced is None and self._step_lightly(run):
+            if (self.source or run.traced is None) and self._step_lightly(run):
                 return
             run.blocked = 0
             run.dropped = None
@@ -73,25 +85,55 @@ class Items:
         """Begin a step in a thread where nothing is open or was fetched."""
         slot = run.stage.slot()
         worker = slot.worker
-        if worker.alert or worker.slot.since:
+        if worker.slot.since:
             return False
+        if worker.alert:
+            if not (self.source and _unsampled(worker, self._start)):
+                return False
+            # The item begins a journey of its own.
+            worker.trail = worker.journey = slot.turn = None
+            quiet = worker.quiet
+            if quiet is None:
+                quiet = worker.quiet = Quiet()
+            quiet.slot = slot
+            run.traced = self._traced = None
+            self._token = CURRENT.set(quiet)
         self._light = worker.slot = slot
         slot.since = self._start
         return True
 
-    def _end_lightly(self, slot: Slot, item: Any) -> None:
+    def _end_lightly(self, run: Run, slot: Slot, item: Any) -> None:
         """End such a step with an item."""
         self._light = None
-        worker = slot.worker
+        worker, start = slot.worker, self._start
         end = clock()
         slot.produced += 1
+        token, self._token = self._token, None
+        quiet = None
+        if token is not None:
+            CURRENT.reset(token)
+            quiet = worker.quiet
+            if quiet is not None and (
+                references(quiet) != UNSHARED
+                or quiet.span is not None
+                or end - start > slot.slow
+            ):
+                worker.special = True
         if worker.special:
-            finish(slot, worker, None, self._start, end, None, item)
+            for turn in worker.pending:
+                if turn.within is slot:
+                    turn.within = run  # the next stage may take what was fetched
+            if token is None:
+                finish(slot, worker, None, start, end, run.event, item)
+            else:
+                light_finish(slot, worker, None, quiet, start, end, run.event, item)
             return
         slot.since = 0
         if end >= slot.roll:
             slot.turn_over(end)
-        slot.add(end - self._start)
+        slot.add(end - start)
+        if token is not None:
+            worker.trail = (None, slot, id(item), None, start, end)
 
     def resume(self) -> None:
         """Go into the generator."""
@@ -114,7 +156,7 @@ class Items:
             return
         if self._light is not None:
             try:
-                self._end_lightly(self._light, item)
+                self._end_lightly(run, self._light, item)
             except Exception as error:  # noqa: BLE001 - never into the pipeline
                 _guard.caught("generator", error)
             return
@@ -135,15 +177,24 @@ class Items:
 
     def end(self, error: BaseException | None) -> None:
         """Leave the generator for good, and record how it ended."""
+        self.leave()
+        self.finish(error)
+
+    def leave(self) -> None:
+        """Leave a step in which no item was made, or not yet."""
         slot, self._light = self._light, None
         if slot is not None:
             self._leave_lightly(slot)
         else:
             self.pause()
-        self.finish(error)
+
+    def made(self) -> None:
+        """Leave a step in which an item was made, to be recorded next."""
+        if self._light is None:
+            self.pause()
 
     def _leave_lightly(self, slot: Slot) -> None:
-        """Leave a light step in which no item was made."""
+        """Leave a light step, which goes on as any other one if at all."""
         run, worker = self.run, slot.worker
         if run is not None:
             run.slot, run.worker = slot, worker
@@ -152,6 +203,19 @@ class Items:
         slot.since = worker.away = worker.pause = worker.attempts = 0
         worker.special = False
         worker.dropped = None
+        token, self._token = self._token, None
+        quiet = worker.quiet
+        if token is None or quiet is None or run is None:
+            return
+        # What the step promised is its own from here on, a failure's span perhaps.
+        worker.quiet = Quiet()
+        quiet.began = self._start
+        quiet.turn = run.turn = Turn(
+            0, light_journey(worker, self._start), run.stage.pipeline, None
+        )
+        worker.journey = None
+        run.traced = self._traced = Promised.made(quiet, token)
+        run.leave_context()
 
     def finish(self, error: BaseException | None) -> None:
         """Record the end of the whole run, and the raise that ended it."""
@@ -181,6 +245,25 @@ class Items:
             whole.span.end()
 
 
+def _unsampled(worker: Worker, now: int) -> bool:
+    """Whether an item that is made now is outside of the head sample, and on its own.
+
+    Args:
+        worker: The thread, outermost in which it is made.
+        now: The clock.
+    """
+    if worker.alert & PENDING:
+        calm(worker)  # a sampled item is a turn until another one takes its place
+    return (
+        worker.alert == TRACING
+        and POSSIBLE
+        and TRACER.running() is None
+        and TRACER.due > now
+        and (worker.turn is None or stale(worker, None))
+        and not CURRENT.get()
+    )
+
+
 def begin_items(stage: StageRecord, event: Any) -> Items:
     """Begin a generator's call.
 
@@ -189,53 +272,3 @@ def begin_items(stage: StageRecord, event: Any) -> Items:
         event: Its argument.
     """
     return Items(begin_run(stage, event, items=True))
-
-
-def first_step(generator: AsyncGenerator[Any, Any]) -> Awaitable[Any]:
-    """Start the user's asynchronous generator, unseen by the event loop's hooks.
-
-    Our own generator around it has been announced to them. Were both, then the loop's
-    shutdown would close both at once, and the second fails as already running.
-
-    Args:
-        generator: The generator, not yet started.
-    """
-    hooks = sys.get_asyncgen_hooks()
-    sys.set_asyncgen_hooks(None, None)
-    try:
-        return generator.asend(None)
-    finally:
-        sys.set_asyncgen_hooks(*hooks)
-
-
-@types.coroutine
-def step(items: Items, awaitable: Any) -> Generator[Any, Any, Any]:
-    """Await one item of an asynchronous generator, step by step.
-
-    Args:
-        items: The call.
-        awaitable: What ``asend`` or ``athrow`` returned.
-    """
-    run = items.run
-    opened = run.slot.open if run is not None else {}
-    opened[items] = clock()
-    steps = awaitable.__await__()
-    value: Any = None
-    thrown: BaseException | None = None
-    items.step()
-    try:
-        while True:
-            try:
-                waited = steps.send(value) if thrown is None else steps.throw(thrown)
-            except StopIteration as stop:
-                return stop.value
-            finally:
-                value = thrown = None
-                items.pause()
-            try:
-                value = yield waited
-            except BaseException as problem:  # noqa: BLE001 - handed on
-                thrown = problem
-            items.resume()
-    finally:
-        opened.pop(items, None)

@@ -8,7 +8,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from stagelight._journey import Journey, Turn
-from stagelight._spans import Promised
+from stagelight._traced import Promised
 
 if TYPE_CHECKING:
     from stagelight._slots import Slot

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from stagelight import _guard, _names, _outcomes, _sinks
 from stagelight._deferred import RESCUERS, remember, rescue
 from stagelight._frames import end_call, fail, finish
+from stagelight._journey import in_loop
 from stagelight._quiet import CURRENT, UNSHARED, Quiet, references
 from stagelight._spans import describe
 from stagelight._tracer import TRACER
@@ -114,5 +115,5 @@ def light_fail(  # noqa: PLR0913, PLR0917 - one call from the wrapper
 def _close(turn: Turn, slot: Slot, worker: Worker, end: int, outcome: str) -> None:
     """Note that a call on a fetched event ended, and that the event is still here."""
     end_call(turn, slot, end, outcome)
-    if worker.turn is None:
+    if worker.turn is None and not in_loop():
         worker.turn = turn

@@ -4,6 +4,8 @@ from typing import Any
 
 DECLINE: object
 
+class Ended(BaseException): ...
+
 class Call:
     def __init__(
         self,
@@ -12,6 +14,21 @@ class Call:
         twin: Callable[[], Any] | None = None,
     ) -> None: ...
     def __call__(self, event: Any, *arguments: Any, **named: Any) -> Any: ...
+
+class Rest:
+    awaitable: Any
+
+class Coroutine:
+    def __init__(self, stage: Any, find: Callable[[], Any]) -> None: ...
+    def __call__(self, event: Any, coroutine: Any) -> Any: ...
+
+class Items:
+    sent: Any
+    thrown: BaseException
+    value: Any
+    over: bool
+    def __init__(self, items: Any, inner: Any, find: Callable[[], Any]) -> None: ...
+    def __call__(self) -> Any: ...
 
 class Pauses:
     total: int

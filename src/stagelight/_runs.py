@@ -18,7 +18,7 @@ from stagelight._frames import end_call
 from stagelight._journey import TASK_TURN
 from stagelight._late import begin_late
 from stagelight._slots import DETAILED
-from stagelight._spans import Traced, begin_span, close
+from stagelight._spans import begin_span, close
 from stagelight._toll import COSTS, FULL_SAMPLE
 from stagelight._tracer import TRACER
 from stagelight._turns import take
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from stagelight._journey import Turn
     from stagelight._records import StageRecord
     from stagelight._slots import Slot, Worker
+    from stagelight._traced import Traced
 
 
 class Run:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from bisect import bisect_left
 from time import perf_counter_ns as clock
@@ -23,12 +22,12 @@ from stagelight._deferred import (
 )
 from stagelight._distribution import Distribution, Exemplar
 from stagelight._journey import Journey, Turn, is_over, open_journey
-from stagelight._quiet import POSSIBLE, UNSHARED, Quiet, references
+from stagelight._quiet import POSSIBLE
+from stagelight._traced import Promised, Traced
 from stagelight._tracer import TRACER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextvars import Token
 
     from opentelemetry.context import Context
 
@@ -37,66 +36,6 @@ if TYPE_CHECKING:
 
 #: Records a duration by an instrument, where the slots cannot be handed over.
 RECORD: Final[list[Callable[[StageRecord, str, str, float], None]]] = []
-
-
-class Traced:
-    """A call's span, and the context token that makes it current."""
-
-    __slots__ = ("context", "span", "token")
-
-    def __init__(self, span: trace.Span, context: Context) -> None:
-        self.span = span
-        self.context = context
-        self.token: Token[Context] | None = None
-
-    def activate(self) -> None:
-        """Make the span current."""
-        self.token = otel_context.attach(self.context)
-
-    def deactivate(self) -> None:
-        """Undo ``activate``; in a foreign context there is nothing to undo."""
-        token, self.token = self.token, None
-        if token is not None:
-            # The public detach logs an error where a coroutine was moved.
-            with contextlib.suppress(ValueError):
-                otel_context._RUNTIME_CONTEXT.detach(token)  # noqa: SLF001
-
-
-class Promised(Traced):
-    """A call outside of the head sample, whose span nobody has asked for yet."""
-
-    __slots__ = ("quiet",)
-
-    def __init__(self, slot: Slot, turn: Turn) -> None:
-        self.quiet = self.context = Quiet(slot, turn, clock())
-        self.token = None
-
-    @property
-    def span(self) -> trace.Span:  # type: ignore[override]
-        """The span, which is made by looking at it."""
-        return self.quiet.reveal() or trace.INVALID_SPAN
-
-    def keep(self, took: int, outcome: str) -> bool:
-        """Hold the call for its journey; False where its span is needed.
-
-        Args:
-            took: Its duration in nanoseconds.
-            outcome: Its outcome.
-        """
-        quiet = self.quiet
-        slot, turn = quiet.slot, quiet.turn
-        if (
-            slot is None
-            or turn is None
-            or quiet.span is not None
-            or outcome in _names.ERRORS
-            or took > slot.slow
-            or turn.journey.rescued
-            or references(quiet) > UNSHARED + 1
-        ):
-            return False
-        remember(turn.journey, slot.stage, quiet.began, clock())
-        return True
 
 
 def _is_quiet(turn: Turn, ambient: Context, links: list[Turn]) -> bool:

@@ -9,8 +9,17 @@ from typing import TYPE_CHECKING
 
 from stagelight import _guard
 from stagelight._deferred import remember
-from stagelight._journey import FAN_OUT, Journey, Turn, leave_turn
-from stagelight._quiet import CURRENT, NOWHERE, steps
+from stagelight._journey import (
+    FAN_OUT,
+    TASK_TURN,
+    Journey,
+    Turn,
+    end_turn,
+    forget,
+    in_loop,
+    leave_turn,
+)
+from stagelight._quiet import CURRENT, NOWHERE, POSSIBLE, Quiet, steps
 from stagelight._tracer import TRACER
 
 if TYPE_CHECKING:
@@ -86,6 +95,74 @@ def claim(  # noqa: C901 - calls cost more
     except Exception as error:  # noqa: BLE001 - a finalizer may take it just now
         _guard.caught("claim", error)
         return None
+
+
+def claim_in_task(  # noqa: C901, PLR0911, PLR0912 - calls cost more
+    slot: Slot, worker: Worker, event: object, now: int
+) -> Turn | None:
+    """The turn of an outermost coroutine call in a task, or None for the full path.
+
+    Args:
+        slot: Slot of its stage.
+        worker: Its thread, in which an event loop runs.
+        event: The argument of the call.
+        now: The clock.
+    """
+    try:
+        if worker.pending or worker.trail is not None or not in_loop():
+            return None
+        if TRACER.on:
+            if not POSSIBLE or TRACER.sdk_decides or CURRENT.get():
+                return None
+            if worker.quiet is None:
+                worker.quiet = Quiet()
+        fetched = worker.recent.get(id(event)) if worker.recent else None
+        turn = fetched or TASK_TURN.get()
+        if turn is not None and turn.within is not None:
+            return None
+        ended = None
+        if turn is not None and fetched is None and _is_over(turn, slot, event):
+            ended, turn = turn, None
+        if turn is None:
+            if not TRACER.on or TRACER.due <= now:
+                return None
+            if ended is not None:
+                forget(worker, ended)
+                end_turn(ended)
+            journey = Journey(now)
+            journey.quiet = True
+            turn = Turn(0, journey, slot.stage.pipeline, None)
+            TASK_TURN.set(turn)
+        else:
+            if TRACER.on:
+                journey = turn.journey
+                if journey.ambient:
+                    return None
+                if not journey.quiet:
+                    if journey.context is not None or TRACER.due <= now:
+                        return None
+                    journey.quiet = True
+            forget(worker, turn)
+            if fetched is not None:
+                TASK_TURN.set(turn)
+        if turn.queue is None:
+            turn.seen = (*turn.seen, slot.stage)
+        elif turn.queue not in slot.stage.inputs:
+            slot.stage.inputs.add(turn.queue)
+        turn.calls += 1
+        if turn.idle or worker.idle:
+            slot.idle += turn.idle + worker.idle
+            turn.idle = worker.idle = 0
+        return turn  # noqa: TRY300 - as the others
+    except Exception as error:  # noqa: BLE001 - never into the pipeline
+        _guard.caught("claim", error)
+        return None
+
+
+def _is_over(turn: Turn, slot: Slot, event: object) -> bool:
+    """Whether a task's turn is not what its next outermost call is about."""
+    another = turn.queue is None and (turn.key != id(event) or slot.stage in turn.seen)
+    return another or turn.calls >= FAN_OUT
 
 
 def stale(worker: Worker, event: object) -> bool:

@@ -27,7 +27,7 @@ from stagelight.instrumentation.frameworks._steps import Step, qualified, step
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from stagelight._spans import Traced
+    from stagelight._traced import Traced
     from stagelight.instrumentation.frameworks._patches import Patches
 
 #: Whether the next look at ``nlp.pipeline`` is that of ``nlp(text)`` itself.

@@ -1,0 +1,31 @@
+/* Light calls: those of default mode outside of the head sample. */
+
+#ifndef STAGELIGHT_LIGHT_H
+#define STAGELIGHT_LIGHT_H
+
+#include "native.h"
+
+/* A light call in default mode, on the thread's trail or on a fetched event. */
+typedef struct {
+    PyObject *quiet, *trail, *turn, *token;
+} Light;
+
+void light_clear(Light *light);
+int light_begin(Light *light, PyObject *slot, PyObject *worker, PyObject *event,
+                long alert, long long start);
+int light_enter(Light *light, PyObject *slot);
+int light_fail(Light *light, PyObject *slot, PyObject *worker, PyObject *event,
+               long long start);
+int light_leave(Light *light, PyObject *slot, PyObject *worker, long long took);
+int light_finish(Light *light, PyObject *slot, PyObject *worker, PyObject *event,
+                 PyObject *result, long long start, long long end);
+int light_note(Light *light, PyObject *slot, PyObject *worker, PyObject *result,
+               long long start, long long end);
+int finish_plainly(Light *light, PyObject *slot, PyObject *worker, PyObject *event,
+                   PyObject *result, long long start);
+void fail_plainly(Light *light, PyObject *slot, PyObject *worker, PyObject *event,
+                  long long start);
+
+#define OR_NONE(object) ((object) == NULL ? Py_None : (object))
+
+#endif
