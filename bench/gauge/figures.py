@@ -67,10 +67,16 @@ _RATIOS: tuple[tuple[str, str, float | None], ...] = (
     (ours(DEFAULT, lineup.TWO_STAGES), ours(DEFAULT, FUNCTION), None),
     (ours(DEFAULT, lineup.TASK_FETCHED), ours(DEFAULT, FUNCTION), None),
 )
+#: Queues whose put and get may cost so many microseconds more together.
+_QUEUES = tuple(
+    ours(mode, kind)
+    for mode in (METRICS, DEFAULT)
+    for kind in (lineup.QUEUE, lineup.BOUNDED)
+)
+_ADDED = 1.5
 #: What is compared with its own bare twin, and the bound of what observing adds.
 _BARE = (
-    (ours(METRICS, lineup.QUEUE), 0.5),
-    (ours(DEFAULT, lineup.QUEUE), 0.5),
+    *((one, None) for one in _QUEUES),
     (ours(METRICS, lineup.TASK_QUEUE), None),
     (ours(DEFAULT, lineup.TASK_QUEUE), None),
 )
@@ -97,6 +103,11 @@ def calls(turns: list[Turn]) -> list[Figure]:
             bound=bound,
         )
         for one, bound in _BARE
+        if one in there
+    ]
+    found += [
+        Figure(one, tuple(turn[one]["us"] for turn in turns), "us", _ADDED)
+        for one in _QUEUES
         if one in there
     ]
     return found

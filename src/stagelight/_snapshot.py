@@ -164,6 +164,7 @@ def read_pipeline(record: PipelineRecord, past: Past | None = None) -> PipelineS
 
 
 def _process() -> ProcessStats:
+    _guard.speak()
     return ProcessStats(
         pid=os.getpid(),
         uptime=_uptime(),

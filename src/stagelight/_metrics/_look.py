@@ -276,6 +276,7 @@ def _telemetry_dropped(_: Look) -> _Numbers:
 
 
 def _telemetry_errors(_: Look) -> _Numbers:
+    _guard.speak()
     for place, number in list(_guard.ERRORS.items()):
         yield number, {_names.PLACE: place}
 

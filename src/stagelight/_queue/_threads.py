@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from stagelight._buffers import QueueRecord
 
 _PLAIN = (queue.Queue._put, queue.Queue._get, queue.Queue._qsize)  # noqa: SLF001
+_CLOSES = hasattr(queue.Queue, "shutdown")
 _OWN = (queue.Queue, queue.LifoQueue, queue.PriorityQueue)
 _SHUT_DOWN: type[BaseException] = getattr(queue, "ShutDown", queue.Full)
 
@@ -47,7 +48,8 @@ def observe(target: queue.Queue[Any], record: QueueRecord) -> None:
     with target.mutex:
         flow.adopt(getattr(target, "queue", ()))
         plain = type(target) in _OWN
-        become_twin(target, flow, _hooks)
+        endless = plain and target.maxsize <= 0 and not _CLOSES
+        become_twin(target, flow, _endless_hooks if endless else _hooks)
         if plain:
             # Another class leaves the attributes in a form that the interpreter reads
             # at a quarter of the speed; in a table of their own it does not.
@@ -67,6 +69,11 @@ def _hooks(kind: Any) -> dict[str, Any]:
     if hasattr(kind, "shutdown"):
         hooks["shutdown"] = shutdown_hook(kind)
     return hooks
+
+
+def _endless_hooks(kind: Any) -> dict[str, Any]:
+    """Those of a queue that takes everything at once: a put has nothing to tell."""
+    return {name: hook for name, hook in _hooks(kind).items() if name != "put"}
 
 
 def _inner_hooks(inner_put: Any, inner_get: Any, inner_size: Any) -> dict[str, Any]:
@@ -212,7 +219,7 @@ def _spoken(condition: Any, flow: Flow, *, full: bool = False) -> bool:
     """
     if full:
         flow.now_full()
-    if not flow.news:
+    if not (flow.news or PENDING):
         return False
     condition.release()
     try:
