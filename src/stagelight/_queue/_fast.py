@@ -63,7 +63,7 @@ def _put_hook() -> Any:
     return _put
 
 
-def _get_hook() -> Any:
+def _get_hook() -> Any:  # noqa: C901 - calls cost more
     current, tracer = CURRENT.get, TRACER
 
     def _get(self: Any) -> Any:
@@ -95,7 +95,6 @@ def _get_hook() -> Any:
                 worker = THIS.leash.worker
             except AttributeError:
                 worker = this_worker()
-            pending = worker.pending
             if (
                 worker.slot.since
                 or worker.turn is not None
@@ -105,10 +104,12 @@ def _get_hook() -> Any:
                 or (tracer.on and current())
             ):
                 fetched(worker, turn)
-            else:
+            elif pending := worker.pending:
                 pending.append(turn)
                 if len(pending) > MAX_PENDING:
                     del pending[:-KEPT_PENDING]
+            else:
+                pending.append(turn)
                 worker.alert |= PENDING
             if record.full:
                 flow.now_at(len(items))
