@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gauge import lineup
+from gauge.growth import BARE, BY_HAND, STAGES
 from gauge.lineup import FUNCTION, LOGFIRE, OTEL_ALL, OTEL_METRICS, PROMETHEUS, ours
 from gauge.load import LATER, SECONDS
 from gauge.stages import DEFAULT, EVERY, EVERY_OTLP, METRICS
@@ -117,7 +118,7 @@ def growth(turns: list[Turn]) -> list[Figure]:
     """Cost of an event among many, over that among few."""
     found = []
     for what in (lineup.STAGES, lineup.THREADS):
-        numbers = list(turns[0].get(what, ()))
+        numbers = [name for name in turns[0].get(what, ()) if name.isdigit()]
         found += [
             Figure(
                 f"{DEFAULT}: {number} {what} / {numbers[0]}",
@@ -126,6 +127,17 @@ def growth(turns: list[Turn]) -> list[Figure]:
             )
             for number in numbers[1:]
         ]
+    most = max(STAGES)
+    found += [
+        Figure(
+            f"{title}: {most} {lineup.STAGES} / 1",
+            tuple(
+                turn[lineup.STAGES][f"{name} {most}"] / turn[lineup.STAGES][f"{name} 1"]
+                for turn in turns
+            ),
+        )
+        for name, title in ((BARE, "bare functions"), (BY_HAND, PROMETHEUS))
+    ]
     events = [name for name in lineup.EVENTS if name in turns[0]]
     found += [
         Figure(
