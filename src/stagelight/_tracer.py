@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-_EVENTS: Final = "asyncio.events"
+#: Where asyncio is imported, this module is.
+EVENTS: Final = "asyncio.events"
 
 
 class Budget:
@@ -81,7 +82,7 @@ class Tracer:
         self.followed = False
         self.due = 0
         # A call of C: this is asked for each event.
-        self.running: Callable[[], object] = partial(sys.modules.get, _EVENTS)
+        self.running: Callable[[], object] = partial(sys.modules.get, EVENTS)
         self.tracer: trace.Tracer = trace.NoOpTracer()
         self.provider: trace.TracerProvider | None = None
         self.budget: Budget | None = Budget(50)
@@ -128,7 +129,7 @@ class Tracer:
     def in_loop(self) -> bool:
         """Whether an asyncio loop runs in this thread, asked without importing it."""
         running = self.running()
-        events = sys.modules.get(_EVENTS)
+        events = sys.modules.get(EVENTS)
         if running is None or running is not events:
             return running is not None
         ask = getattr(events, "_get_running_loop", None)
