@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 ROWS = {metric.name: metric for metric in _names.METRICS}
 #: Attributes that a point always has; the others of a row depend on what happened.
-SOMETIMES = {_names.ERROR_TYPE}
+SOMETIMES = {_names.ERROR_TYPE, _names.SHARED}
 
 
 def parse(event):
@@ -45,6 +45,7 @@ def parse(event):
 def everything_happens(pipeline):
     """Fail, drop, repeat, refuse, wait and pool, so that every metric has a point."""
     jobs = pipeline.queue(queue.Queue(2), "jobs")
+    pipeline._record.queues["jobs"].shared = True
     stage = pipeline.stage(parse)
 
     @pipeline.stage
