@@ -283,6 +283,8 @@ def is_known(module: str) -> bool:
         module: Its name.
     """
     root = module.partition(".")[0]
+    if not root:
+        return False
     roots = {name.partition(".")[0] for one in FRAMEWORKS for name in one.waits_for}
     return root in roots or root in ASIDE
 
