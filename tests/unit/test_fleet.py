@@ -44,6 +44,15 @@ def test_a_distribution_comes_back_from_its_buckets(values) -> None:
         assert low * 0.999 <= told <= BOUNDS[place]
 
 
+def test_a_shared_queue_is_not_summed() -> None:
+    """Processes that share a queue all tell what it holds: the largest counts."""
+    jobs = {"pipeline_name": "shop", "queue_name": "jobs", "queue_shared": "true"}
+    names = ("queue_size", "queue_capacity", "queue_high_watermark")
+    series = [point(name, size, **jobs) for size in (7.0, 8.0) for name in names]
+    queue = read(series)["shop"].queues["jobs"]
+    assert (queue.size, queue.capacity, queue.high) == (8, 8, 8)
+
+
 def test_processes_are_summed_and_joined() -> None:
     """Counts and sizes add up, the age is the largest, and the ways are kept."""
     series = []
