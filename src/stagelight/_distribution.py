@@ -11,16 +11,17 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from stagelight._cells import BOUNDS, NANOSECONDS
-from stagelight._model import Quantiles
+
+if TYPE_CHECKING:
+    from stagelight._model import Quantiles
 
 #: Samples that are folded at once: more cost memory, fewer cost time.
 BATCH: Final = 256
 NEVER: Final = 1 << 62
 _SHARES: Final = (0.5, 0.95, 0.99)
-_NOTHING: Final = Quantiles(0, None, None, None, None, None)
 #: Cells that are not empty, sum, maximum, minimum, and the buffer of what came later.
 _State = tuple[dict[int, int], int, int, int, list[int]]
 
@@ -176,10 +177,12 @@ class Distribution:
 
     def quantiles(self) -> Quantiles:
         """Count, mean, p50, p95, p99 and maximum, in seconds."""
+        from stagelight._model import Quantiles  # for readers only
+
         cells, sum_, top, bottom = _folded(self._state)
         count = sum(cells.values())
         if not count:
-            return _NOTHING
+            return Quantiles(0, None, None, None, None, None)
         ordered = sorted(cells.items())
         p50, p95, p99 = (
             _value(share * count, ordered, top, bottom) for share in _SHARES
