@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stagelight._errors import ConfigurationError
@@ -14,13 +15,19 @@ if TYPE_CHECKING:
     from stagelight.cli._plan import Plan
 
 OFF = "off"
+#: What is loaded late, beside the standard library.
+_LATE = frozenset(
+    {"anyio", "click", "exceptiongroup", "h11", "idna", "sniffio", "starlette"}
+    | {"typing_extensions", "uvicorn", "dotenv", "httptools", "uvloop", "watchfiles"}
+    | {"websockets", "yaml"}
+)
 
 
 def serve(plan: Plan) -> None:
     """Serve the page, and say where; by default quietly not, where it cannot be.
 
-    Everything that it needs is loaded here: once the program runs, modules of its own
-    may have the same names.
+    What it needs is loaded when somebody looks; at once where a module of the program
+    has a name that would then hide one of that.
 
     Args:
         plan: Where to.
@@ -28,17 +35,19 @@ def serve(plan: Plan) -> None:
     if plan.listen == OFF:
         return
     try:
-        from stagelight.server import serve as start
+        from stagelight.server import open_server
 
-        with contextlib.suppress(ImportError):
-            importlib.import_module("anyio._backends._asyncio")
+        later = not _may_hide(plan)
+        if not later:
+            with contextlib.suppress(ImportError):
+                importlib.import_module("anyio._backends._asyncio")
         if plan.listen is not None:
-            server = start(plan.listen)
+            server = open_server(plan.listen, later=later)
         else:
             try:
-                server = start()
+                server = open_server(later=later)
             except ConfigurationError:
-                server = start(0)
+                server = open_server(0, later=later)
     except (ConfigurationError, ImportError, OSError, RuntimeError) as error:
         if plan.listen is not None:
             sys.stderr.write(f"Error: {error}\n")
@@ -46,3 +55,16 @@ def serve(plan: Plan) -> None:
         return
     if plan.table:
         _stderr.write(f"stagelight  watch it at {server.url}\n")
+
+
+def _may_hide(plan: Plan) -> bool:
+    """Whether a module of the program has the name of one that is loaded late."""
+    program = Path(plan.program)
+    folders = [Path.cwd()] if plan.is_module else [program, program.parent]
+    try:
+        names = {
+            one.stem for path in folders if path.is_dir() for one in path.iterdir()
+        }
+    except OSError:
+        return True
+    return bool(names & (_LATE | sys.stdlib_module_names))

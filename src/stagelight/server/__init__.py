@@ -16,7 +16,7 @@ from stagelight.server._failed import FailedEvents
 from stagelight.server._serving import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from stagelight.server._access import Access
     from stagelight.server._app import Application
@@ -58,6 +58,31 @@ def serve(  # noqa: PLR0913 - keyword only, all optional
         ConfigurationError: The address is in use or no address, or others could reach
             it and there is no token.
     """
+    return open_server(
+        address,
+        token=token,
+        hosts=hosts,
+        limits=limits,
+        tap=tap,
+        trace_url=trace_url,
+        watchdog=watchdog,
+        grpc=grpc,
+    )
+
+
+def open_server(  # noqa: PLR0913 - as serve
+    address: str | int | None = None,
+    *,
+    token: str | None = None,
+    hosts: Iterable[str] = (),
+    limits: Limits | None = None,
+    tap: bool | None = None,
+    trace_url: str | None = None,
+    watchdog: str | int | None = None,
+    grpc: str | int | None = None,
+    later: bool = False,
+) -> Server:
+    """As ``serve``; later, it loads what it needs once somebody connects."""
     settings = load()
     if address is None:
         address = settings.listen or f"{LOOPBACK}:{PORT}"
@@ -79,7 +104,8 @@ def serve(  # noqa: PLR0913 - keyword only, all optional
 
             service = start_service(MONITOR, *parse_address(grpc))
             closing.append(service.close)
-        application, failed = _make(settings, access, limits, tap, trace_url)
+        make, failed = _make(settings, access, limits, tap, trace_url)
+        application = make if later else make()
     except BaseException:
         listener.close()
         for close in closing:
@@ -94,7 +120,7 @@ def serve(  # noqa: PLR0913 - keyword only, all optional
         for close in closing:
             close()
 
-    server = Server(application, listener, host, on_close)
+    server = Server(application, listener, host, on_close, later=later)
     server.watchdog_url = guard.url if guard is not None else None
     server.grpc_port = service.port if service is not None else None
     return server
@@ -149,7 +175,8 @@ def asgi_app(
     """
     settings = load()
     access = make_access(LOOPBACK, token or settings.token, hosts)
-    application, failed = _make(settings, access, limits, tap, trace_url)
+    make, failed = _make(settings, access, limits, tap, trace_url)
+    application = make()
     MONITOR.start()
     failed.install()
     return application
@@ -161,8 +188,7 @@ def _make(
     limits: Limits | None,
     tap: bool | None,  # noqa: FBT001 - as the caller was given it
     trace_url: str | None,
-) -> tuple[Application, FailedEvents]:
-    from stagelight.server._app import Application
+) -> tuple[Callable[[], Application], FailedEvents]:
     from stagelight.server._local import Local
 
     link = trace_url or settings.trace_url
@@ -178,7 +204,13 @@ def _make(
     failed = FailedEvents(redactor)
     allowed = settings.tap if tap is None else tap
     source = Local(MONITOR, failed, tap=allowed, trace_url=link)
-    return Application(MONITOR, access, source, redactor, tap=allowed), failed
+
+    def make() -> Application:
+        from stagelight.server._app import Application
+
+        return Application(MONITOR, access, source, redactor, tap=allowed)
+
+    return make, failed
 
 
 def _watch_running_loop() -> None:

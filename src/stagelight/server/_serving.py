@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 import threading
 import weakref
+from select import select
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard
+from stagelight._registry import LATE
 from stagelight.server._address import url_of
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
     from stagelight.server._app import Application
@@ -37,10 +39,12 @@ class Server:
 
     def __init__(
         self,
-        application: Application,
+        application: Application | Callable[[], Application],
         listener: socket.socket,
         host: str,
         on_close: Callable[[], None],
+        *,
+        later: bool = False,
     ) -> None:
         self.watchdog_url: str | None = None
         self.grpc_port: int | None = None
@@ -52,6 +56,8 @@ class Server:
         self._pid = os.getpid()
         self._closed = False
         self._lock = threading.Lock()
+        #: Where it waits for somebody to look, before it loads what it needs.
+        self._wake = socket.socketpair() if later else None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._ready = threading.Event()
@@ -59,7 +65,8 @@ class Server:
             target=self._run, name="stagelight-server", daemon=True
         )
         self._thread.start()
-        self._ready.wait(_PATIENCE)
+        if not later:
+            self._ready.wait(_PATIENCE)
         _OPEN.add(self)
 
     @property
@@ -73,6 +80,10 @@ class Server:
             if self.closed:
                 return
             self._closed = True
+        wake = self._wake
+        if wake is not None:
+            with contextlib.suppress(OSError):
+                wake[1].send(b"\0")
         loop, stop = self._loop, self._stop
         if loop is not None and stop is not None:
             with contextlib.suppress(RuntimeError):
@@ -92,6 +103,8 @@ class Server:
 
     def _run(self) -> None:
         try:
+            if self._wake is not None and not self._asked(*self._wake):
+                return
             # Not asyncio.run: the program may have set a policy of its own.
             loop = self._loop = asyncio.SelectorEventLoop()
             try:
@@ -105,15 +118,31 @@ class Server:
             self._ready.set()
             self._listener.close()
 
-    async def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
-        from uvicorn import Config
-        from uvicorn.server import ServerState
+    def _asked(self, wake: socket.socket, other: socket.socket) -> bool:
+        """Wait for the first connection; False where it is closed before."""
+        try:
+            select([self._listener, wake], [], [])
+        finally:
+            wake.close()
+            other.close()
+            self._wake = None
+        return not self._closed
 
-        from stagelight.server import _protocol
+    async def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        with LATE:
+            from uvicorn import Config
+            from uvicorn.server import ServerState
+
+            from stagelight.server import _protocol
+            from stagelight.server._app import Application
+
+            made = self._application
+            if not isinstance(made, Application):
+                self._application = made = made()
 
         # Its own access_log=False would silence the program's uvicorn as well.
         config = Config(
-            self._application,
+            made,
             http=_protocol.BoundedProtocol,
             ws="none",
             lifespan="off",
@@ -131,7 +160,8 @@ class Server:
 
         server = await loop.create_server(connect, sock=self._listener)
         self._ready.set()
-        await self._stop.wait()
+        if not self._closed:  # meanwhile
+            await self._stop.wait()
         server.close()
         for connection in list(state.connections):
             transport: Any = connection.transport
@@ -145,8 +175,9 @@ class Server:
 
     def forget(self) -> None:
         """Close what a forked child has of its parent's socket."""
-        with contextlib.suppress(OSError):
-            self._listener.close()
+        for one in (self._listener, *(self._wake or ())):
+            with contextlib.suppress(OSError):
+                one.close()
 
 
 def _after_fork() -> None:
