@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -230,6 +231,29 @@ def test_an_object_is_made_of_what_it_was_made_of(kept, pipeline):
         assert with_arguments(chosen, found["arguments"]).call(Order("a", 1)) == 3.0
     with pytest.raises(StoreError, match="missing 1 required positional argument"):
         find_stage({**found, "place": {**found["place"], "instance": None}})
+
+
+class Loaded:
+    """A stage that holds far too much."""
+
+    def __init__(self, what):
+        self.what = what
+
+    def process(self, event):
+        raise ValueError("loaded")
+
+
+@pytest.mark.parametrize("what", ["x" * 10**7, b"x" * 10**7, list(range(10**6))])
+def test_what_holds_far_too_much_is_not_kept(kept, pipeline, what):
+    """Neither is looked through: the pipeline waits for it."""
+    kept.on()
+    stage = pipeline.stage(Loaded(what))
+    began = time.thread_time()
+    with pytest.raises(ValueError, match="loaded"):
+        stage.process({"n": 1})
+    assert time.thread_time() - began < 0.05
+    (found,) = kept.all()
+    assert found["place"]["instance"]["why"].startswith("Loaded is not kept: ")
 
 
 def test_arguments_that_are_not_kept(kept, pipeline):
