@@ -49,6 +49,13 @@ def call_of(record: EventRecord) -> Call:
     Args:
         record: What was announced.
     """
+    try:
+        return _call_of(record)
+    except Exception:  # noqa: BLE001 - a property or __getattr__ of the user's
+        return NO_CALL
+
+
+def _call_of(record: EventRecord) -> Call:
     if record.call is not None:
         function, args, kwargs = record.call
         instance = getattr(function, "__self__", None)

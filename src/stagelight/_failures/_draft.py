@@ -13,7 +13,7 @@ from opentelemetry import trace
 from stagelight import _names
 from stagelight._cells import NANOSECONDS
 from stagelight._failures import _tracebacks, _traces
-from stagelight._failures._calls import NO_CALL, call_of, made_of
+from stagelight._failures._calls import call_of, made_of
 from stagelight._failures._texts import TEXTS
 from stagelight._quiet import steps
 
@@ -58,10 +58,7 @@ class Cause:
             "" if code is None else _names.encodable(code.co_filename),
             "" if code is None else code.co_name,
         )
-        try:
-            call = call_of(record)
-        except Exception:  # noqa: BLE001 - a property or __getattr__ of the user's
-            call = NO_CALL
+        call = call_of(record)
         self.single = call.single
         source = record.source
         names = ("", "", "") if source is None else place_of(source)

@@ -49,6 +49,7 @@ SEQUENCES: Final[dict[type, str]] = {
 }
 _CONTAINERS: Final = frozenset({dict, list, *SEQUENCES})
 _PLAIN: Final = frozenset({str, int, float, bool, type(None)})
+_SIZED: Final = frozenset({str, bytes, bytearray})
 _NEVER_SECRET: Final = frozenset({bool, type(None)})
 
 
@@ -96,16 +97,22 @@ class Encoder:
 
     Args:
         keys: Which names are secret.
+        most: Parts that a value may have.
+        longest: Characters or bytes that one of them may have, None for any number.
 
     Attributes:
         hidden: How many values were left out as secret.
     """
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(
+        self, keys: Keys, most: int = _MANY, longest: int | None = None
+    ) -> None:
         self._secret = keys.secret
+        self._longest = longest
         #: Values of these types are kept as they are.
-        self._plain = _NEVER_SECRET if TEXTS.patterns else _PLAIN
-        self._left = _MANY
+        looks = longest is not None or bool(TEXTS.patterns)
+        self._plain = _NEVER_SECRET if looks else _PLAIN
+        self._left = most
         self.hidden = 0
 
     def encode(self, value: Any, depth: int = 0) -> Any:  # noqa: C901, PLR0911 - one a kind
@@ -121,6 +128,8 @@ class Encoder:
         kind = type(value)
         if kind in self._plain:
             return value
+        if kind in _SIZED and self._longest is not None and len(value) > self._longest:
+            raise UnfitError(f"a part of it is longer than {self._longest:,}")
         if kind in _PLAIN:
             return self._shown(value, str(value))
         self._take(len(value) if kind in _CONTAINERS else 1, depth)

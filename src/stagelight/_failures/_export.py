@@ -159,7 +159,7 @@ def as_test(  # noqa: PLR0913 - keyword only
         if payload.codec == REPR:
             continue
         event_of(payload, chosen.modules, allow_pickle=allow_pickle)
-        kept = reader.failure(one["id"])["arguments"] if stage is None else None
+        kept = reader.failure(one["id"])["arguments"] if not chosen.alone else None
         if kept is not None and "why" in kept:
             continue
         key = f"{one['id']} {one['event_id'] or ''}".strip()
@@ -174,7 +174,7 @@ def as_test(  # noqa: PLR0913 - keyword only
             f"no event of group {group!r} can be replayed: {listed[0]['why']}"
         )
     loaded = chosen.modules[module]
-    instance = found["place"].get("instance", {}) if stage is None else {}
+    instance = found["place"].get("instance", {}) if not chosen.alone else {}
     text = _FILE.format(
         count=len(events),
         stage=found["stage"],

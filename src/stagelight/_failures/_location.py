@@ -73,10 +73,12 @@ def find_stage(found: Mapping[str, Any], given: str | None = None) -> Stage:
     modules.setdefault(module, loaded)
     if module in _MAINS:
         modules.update(dict.fromkeys(_MAINS, loaded))
-    instance = place.get("instance") if given is None else None
+    # Under its own name, wherever that is now, it is called as it was.
+    another = given is not None and name != place["name"]
+    instance = None if another else place.get("instance")
     make = Maker(instance or {}, modules)
     call = _resolve(loaded, name, module, make)
-    return Stage(call, f"{module}:{name}", modules, alone=given is not None)
+    return Stage(call, f"{module}:{name}", modules, alone=another)
 
 
 def load(module: str, process: Mapping[str, Any]) -> ModuleType:

@@ -32,6 +32,7 @@ _TEXTUAL: Final = frozenset({str, bytes, int, float})
 _LONG: Final = 2_000
 #: Bytes that an object, or arguments beside the event, may take.
 _BESIDE: Final = 64 * 1024
+_PARTS: Final = 2_000
 #: What the encoder made has no cycles.
 _dumps: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
@@ -108,7 +109,7 @@ class Packer:
         Raises:
             UnfitError: It would not come back as it was, or is too large.
         """
-        made = Encoder(self.keys).encode(value)
+        made = Encoder(self.keys, _PARTS, _BESIDE).encode(value)
         if len(_dumps(made)) > _BESIDE:
             raise UnfitError(f"it takes more than {_BESIDE:,} bytes")
         return made
