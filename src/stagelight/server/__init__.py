@@ -133,7 +133,7 @@ def start(  # noqa: PLR0913 - keyword only, all optional
         for close in (*closing, shown.end):
             close()
 
-    server = Server(shown, listener, host, on_close)
+    server = Server(shown, listener, host, on_close, late=late)
     server.watchdog_url = guard.url if guard is not None else None
     server.grpc_port = service.port if service is not None else None
     return server

@@ -45,6 +45,7 @@ class Pinned:
 
     def __init__(self) -> None:
         self._path = list(sys.path)
+        self._loaded: set[str] = set()
         self._thread = 0
 
     def find_spec(
@@ -76,9 +77,16 @@ class Pinned:
         Args:
             watches_only: Whether the latter will do.
         """
+        # Once: what the program has of the same names is none of ours.
+        wanted = [
+            one
+            for one in (_WATCHES if watches_only else _SERVES)
+            if one not in self._loaded
+        ]
         with LATE, self._used():
-            for name in _WATCHES if watches_only else _SERVES:
+            for name in wanted:
                 importlib.import_module(name)
+                self._loaded.add(name)
 
 
 PINNED: Final = Pinned()

@@ -13,6 +13,7 @@ from stagelight.server import _protocol
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from stagelight.server._app import Application
 
@@ -31,10 +32,14 @@ class Running:
         self._loop = asyncio.SelectorEventLoop()
         self._over = self._loop.create_future()
 
-    def run(self) -> None:
-        """Serve until ``stop``."""
+    def run(self, ready: Callable[[], None]) -> None:
+        """Serve until ``stop``.
+
+        Args:
+            ready: Called once it does.
+        """
         try:
-            self._loop.run_until_complete(self._serve())
+            self._loop.run_until_complete(self._serve(ready))
         finally:
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.close()
@@ -48,7 +53,7 @@ class Running:
         if not self._over.done():
             self._over.set_result(None)
 
-    async def _serve(self) -> None:
+    async def _serve(self, ready: Callable[[], None]) -> None:
         # Its own access_log=False would silence the program's uvicorn as well.
         config = Config(
             self._application,
@@ -67,6 +72,7 @@ class Running:
             return _protocol.BoundedProtocol(config, state, {}, self._loop)
 
         server = await self._loop.create_server(connect, sock=self._listener)
+        ready()
         await self._over
         server.close()
         for connection in list(state.connections):

@@ -30,8 +30,8 @@ _SOON: Final = 1.0
 class Server:
     """A running server; ``close()`` it, or use it in a ``with`` block.
 
-    Its thread waits for the first connection, and makes only then what answers it. A
-    program that is over sooner than it is looked at pays for neither.
+    A late one waits for the first connection, and makes only then what answers it: a
+    program that is over sooner than anybody asks pays for nothing.
 
     Attributes:
         url: Where the page is.
@@ -48,6 +48,8 @@ class Server:
         listener: socket.socket,
         host: str,
         on_close: Callable[[], None],
+        *,
+        late: bool = False,
     ) -> None:
         self.watchdog_url: str | None = None
         self.grpc_port: int | None = None
@@ -60,11 +62,15 @@ class Server:
         self._closed = False
         self._lock = threading.Lock()
         self._running: Running | None = None
+        self._late = late
+        self._ready = threading.Event()
         self._wake = socket.socketpair()
         self._thread = threading.Thread(
             target=self._run, name="stagelight-server", daemon=True
         )
         self._thread.start()
+        if not late:
+            self._ready.wait(_PATIENCE)
         _OPEN.add(self)
 
     @property
@@ -97,7 +103,7 @@ class Server:
 
     def _run(self) -> None:
         try:
-            if not self._asked(_SOON) and not self.closed:
+            if self._late and not self._asked(_SOON) and not self.closed:
                 PINNED.load(watches_only=True)
                 self._shown.begin()
                 self._asked(None)
@@ -106,6 +112,7 @@ class Server:
         except Exception as error:  # noqa: BLE001 - the program goes on without it
             _guard.caught("server", error)
         finally:
+            self._ready.set()
             self._listener.close()
             for end in self._wake:
                 end.close()
@@ -124,7 +131,7 @@ class Server:
         self._shown.begin()
         self._running = Running(self._shown.application(), self._listener)
         if not self.closed:
-            self._running.run()
+            self._running.run(self._ready.set)
 
     def forget(self) -> None:
         """Close what a forked child has of its parent's socket."""
