@@ -176,15 +176,6 @@ def end_turn(turn: Turn, worker: Worker | None = None) -> None:
             part.record(turn.ended - one.began)
 
 
-def is_over(span: trace.Span) -> bool:
-    """Whether a span has ended: what still has it as its context outlived it.
-
-    Args:
-        span: A span, whose end only that of an SDK and ours know.
-    """
-    return bool(getattr(span, "end_time", None) or getattr(span, "ended", 0))
-
-
 def in_loop() -> bool:
     """Whether an asyncio event loop runs in this thread, asked without importing it."""
     return TRACER.running() is not None and TRACER.in_loop()

@@ -179,3 +179,12 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
+
+
+def is_over(span: trace.Span) -> bool:
+    """Whether a span has ended: what still has it as its context outlived it.
+
+    Args:
+        span: A span, whose end only that of an SDK and ours know.
+    """
+    return bool(getattr(span, "end_time", None) or getattr(span, "ended", 0))

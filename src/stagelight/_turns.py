@@ -21,13 +21,12 @@ from stagelight._journey import (
     end_turn,
     forget,
     in_loop,
-    is_over,
     leave_turn,
     set_turn,
 )
 from stagelight._quiet import CURRENT, light_journey, steps
 from stagelight._slots import NO_SLOT, PENDING, TRACING, Slot, Worker
-from stagelight._tracer import TRACER
+from stagelight._tracer import TRACER, is_over
 from stagelight._trail import settle
 
 #: Fetched events that a worker remembers until a stage takes them, and how many of

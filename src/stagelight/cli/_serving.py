@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stagelight._errors import ConfigurationError
 from stagelight.cli import _stderr
+from stagelight.cli._modules import has_module
 
 if TYPE_CHECKING:
     from stagelight.cli._plan import Plan
 
 OFF = "off"
-#: What is loaded late, beside the standard library.
-_LATE = frozenset(
-    {"anyio", "click", "exceptiongroup", "h11", "idna", "sniffio", "starlette"}
-    | {"typing_extensions", "uvicorn", "dotenv", "httptools", "uvloop", "watchfiles"}
-    | {"websockets", "yaml"}
-)
 
 
 def serve(plan: Plan) -> None:
     """Serve the page, and say where; by default quietly not, where it cannot be.
 
-    What it needs is loaded when somebody looks; at once where a module of the program
-    has a name that would then hide one of that.
+    What answers is loaded by the first connection, unless modules of the program may
+    have the same names.
 
     Args:
         plan: Where to.
@@ -35,19 +29,17 @@ def serve(plan: Plan) -> None:
     if plan.listen == OFF:
         return
     try:
-        from stagelight.server import open_server
+        from stagelight.server import start
+        from stagelight.server._late import OTHERS
 
-        later = not _may_hide(plan)
-        if not later:
-            with contextlib.suppress(ImportError):
-                importlib.import_module("anyio._backends._asyncio")
+        late = not _hides(_folder(plan), OTHERS | sys.stdlib_module_names)
         if plan.listen is not None:
-            server = open_server(plan.listen, later=later)
+            server = start(plan.listen, late=late)
         else:
             try:
-                server = open_server(later=later)
+                server = start(late=late)
             except ConfigurationError:
-                server = open_server(0, later=later)
+                server = start(0, late=late)
     except (ConfigurationError, ImportError, OSError, RuntimeError) as error:
         if plan.listen is not None:
             sys.stderr.write(f"Error: {error}\n")
@@ -57,14 +49,18 @@ def serve(plan: Plan) -> None:
         _stderr.write(f"stagelight  watch it at {server.url}\n")
 
 
-def _may_hide(plan: Plan) -> bool:
-    """Whether a module of the program has the name of one that is loaded late."""
-    program = Path(plan.program)
-    folders = [Path.cwd()] if plan.is_module else [program, program.parent]
+def _folder(plan: Plan) -> Path:
+    """Where the program's own modules are."""
+    if plan.is_module:
+        return Path.cwd()
+    path = Path(os.path.realpath(plan.program))
+    return path if path.is_dir() else path.parent
+
+
+def _hides(folder: Path, names: frozenset[str]) -> bool:
+    """Whether a folder has modules of such names, or cannot be looked at."""
     try:
-        names = {
-            one.stem for path in folders if path.is_dir() for one in path.iterdir()
-        }
+        found = {entry.name.partition(".")[0] for entry in os.scandir(folder)}
     except OSError:
         return True
-    return bool(names & (_LATE | sys.stdlib_module_names))
+    return any(has_module(folder, name) for name in names & found)

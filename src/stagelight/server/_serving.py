@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
+import selectors
 import socket
 import threading
 import weakref
-from select import select
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from stagelight import _guard
-from stagelight._registry import LATE
 from stagelight.server._address import url_of
+from stagelight.server._late import PINNED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stagelight.server._app import Application
+    from stagelight.server._running import Running
+    from stagelight.server._shown import Shown
 
 _OPEN: Final[weakref.WeakSet[Server]] = weakref.WeakSet()
 #: Seconds that the end of the server may take.
 _PATIENCE: Final = 2.0
+#: Seconds after which the program is looked at, whether somebody asks or not.
+_SOON: Final = 1.0
 
 
 class Server:
     """A running server; ``close()`` it, or use it in a ``with`` block.
+
+    A late one waits for the first connection, and makes only then what answers it: a
+    program that is over sooner than anybody asks pays for nothing.
 
     Attributes:
         url: Where the page is.
@@ -39,33 +44,32 @@ class Server:
 
     def __init__(
         self,
-        application: Application | Callable[[], Application],
+        shown: Shown,
         listener: socket.socket,
         host: str,
         on_close: Callable[[], None],
         *,
-        later: bool = False,
+        late: bool = False,
     ) -> None:
         self.watchdog_url: str | None = None
         self.grpc_port: int | None = None
         self.url = url_of(listener, host)
         self.port: int = listener.getsockname()[1]
-        self._application = application
+        self._shown = shown
         self._listener = listener
         self._on_close = on_close
         self._pid = os.getpid()
         self._closed = False
         self._lock = threading.Lock()
-        #: Where it waits for somebody to look, before it loads what it needs.
-        self._wake = socket.socketpair() if later else None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
+        self._running: Running | None = None
+        self._late = late
         self._ready = threading.Event()
+        self._wake = socket.socketpair()
         self._thread = threading.Thread(
             target=self._run, name="stagelight-server", daemon=True
         )
         self._thread.start()
-        if not later:
+        if not late:
             self._ready.wait(_PATIENCE)
         _OPEN.add(self)
 
@@ -80,14 +84,10 @@ class Server:
             if self.closed:
                 return
             self._closed = True
-        wake = self._wake
-        if wake is not None:
-            with contextlib.suppress(OSError):
-                wake[1].send(b"\0")
-        loop, stop = self._loop, self._stop
-        if loop is not None and stop is not None:
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(stop.set)
+        with contextlib.suppress(OSError):
+            self._wake[1].send(b"x")
+        if self._running is not None:
+            self._running.stop()
         if threading.current_thread() is not self._thread:
             self._thread.join(_PATIENCE)
         self._on_close()
@@ -103,79 +103,39 @@ class Server:
 
     def _run(self) -> None:
         try:
-            if self._wake is not None and not self._asked(*self._wake):
-                return
-            # Not asyncio.run: the program may have set a policy of its own.
-            loop = self._loop = asyncio.SelectorEventLoop()
-            try:
-                loop.run_until_complete(self._serve(loop))
-            finally:
-                loop.run_until_complete(loop.shutdown_asyncgens())
-                loop.close()
+            if self._late and not self._asked(_SOON) and not self.closed:
+                PINNED.load(watches_only=True)
+                self._shown.begin()
+                self._asked(None)
+            if not self.closed:
+                self._answer()
         except Exception as error:  # noqa: BLE001 - the program goes on without it
             _guard.caught("server", error)
         finally:
             self._ready.set()
             self._listener.close()
+            for end in self._wake:
+                end.close()
 
-    def _asked(self, wake: socket.socket, other: socket.socket) -> bool:
-        """Wait for the first connection; False where it is closed before."""
-        try:
-            select([self._listener, wake], [], [])
-        finally:
-            wake.close()
-            other.close()
-            self._wake = None
-        return not self._closed
+    def _asked(self, seconds: float | None) -> bool:
+        """Wait for the first connection, or the end; whether one of them came."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._listener, selectors.EVENT_READ)
+            selector.register(self._wake[0], selectors.EVENT_READ)
+            return bool(selector.select(seconds))
 
-    async def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
-        with LATE:
-            from uvicorn import Config
-            from uvicorn.server import ServerState
+    def _answer(self) -> None:
+        PINNED.load()
+        from stagelight.server._running import Running
 
-            from stagelight.server import _protocol
-            from stagelight.server._app import Application
-
-            made = self._application
-            if not isinstance(made, Application):
-                self._application = made = made()
-
-        # Its own access_log=False would silence the program's uvicorn as well.
-        config = Config(
-            made,
-            http=_protocol.BoundedProtocol,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            server_header=False,
-            timeout_keep_alive=_protocol.KEEP_ALIVE,
-            h11_max_incomplete_event_size=_protocol.LARGEST,
-        )
-        config.load()
-        state = ServerState()
-        self._stop = asyncio.Event()
-
-        def connect() -> asyncio.Protocol:
-            return _protocol.BoundedProtocol(config, state, {}, loop)
-
-        server = await loop.create_server(connect, sock=self._listener)
-        self._ready.set()
-        if not self._closed:  # meanwhile
-            await self._stop.wait()
-        server.close()
-        for connection in list(state.connections):
-            transport: Any = connection.transport
-            transport.abort()
-        tasks = [
-            one for one in asyncio.all_tasks() if one is not asyncio.current_task()
-        ]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._shown.begin()
+        self._running = Running(self._shown.application(), self._listener)
+        if not self.closed:
+            self._running.run(self._ready.set)
 
     def forget(self) -> None:
         """Close what a forked child has of its parent's socket."""
-        for one in (self._listener, *(self._wake or ())):
+        for one in (self._listener, *self._wake):
             with contextlib.suppress(OSError):
                 one.close()
 

@@ -9,15 +9,14 @@ import urllib.request
 
 import pytest
 
-from stagelight._config import Settings
 from stagelight.cli import _serving
-from stagelight.cli._plan import Plan
-from stagelight.server import open_server
+from stagelight.server import start
+from stagelight.server._late import OTHERS
 
 
 def test_it_answers_the_first_who_asks() -> None:
     """And everybody after that."""
-    with open_server(0, later=True) as server:
+    with start(0, late=True) as server:
         for _ in range(2):
             with urllib.request.urlopen(f"{server.url}/livez", timeout=10) as answer:
                 assert answer.status == 200
@@ -25,12 +24,12 @@ def test_it_answers_the_first_who_asks() -> None:
 
 def test_it_closes_without_anybody_having_asked() -> None:
     """At once, and its port is free again."""
-    server = open_server(0, later=True)
-    start = time.monotonic()
+    server = start(0, late=True)
+    began = time.monotonic()
     server.close()
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - began < 1
     assert not server._thread.is_alive()
-    open_server(server.port, later=True).close()
+    start(server.port, late=True).close()
 
 
 def test_a_program_that_nobody_watches_loads_no_server(tmp_path) -> None:
@@ -50,7 +49,11 @@ def test_a_program_that_nobody_watches_loads_no_server(tmp_path) -> None:
 )
 def test_modules_that_would_hide_others(tmp_path, name, expected) -> None:
     """Where the program has such a name everything is loaded before it starts."""
-    (tmp_path / name).mkdir()
+    if name.endswith(".py"):
+        (tmp_path / name).touch()
+    else:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").touch()
     (tmp_path / "program.py").touch()
-    plan = Plan(str(tmp_path / "program.py"), (), False, Settings(), None, True, False)
-    assert _serving._may_hide(plan) is expected
+    names = OTHERS | sys.stdlib_module_names
+    assert _serving._hides(tmp_path, names) is expected
