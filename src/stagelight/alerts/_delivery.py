@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from stagelight import _guard
 from stagelight._renewal import reinit
@@ -165,36 +165,3 @@ class Outbox:
         reinit([self._changed._lock])  # type: ignore[attr-defined]  # noqa: SLF001
         self._waiting.clear()
         self._thread = None
-
-
-def post(address: str, body: Any, timeout: float = 5.0) -> None:
-    """Send JSON.
-
-    Args:
-        address: Where to.
-        body: What to send.
-        timeout: Seconds.
-
-    Raises:
-        Refused: The target answers that it will never take this.
-        OSError: It cannot be reached, or fails for now.
-    """
-    import json
-    import urllib.error
-    import urllib.request
-
-    request = urllib.request.Request(  # noqa: S310 - the setting takes http only
-        address,
-        json.dumps(body).encode(),
-        {"Content-Type": "application/json", "User-Agent": "stagelight"},
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=timeout):  # noqa: S310
-            pass
-    except urllib.error.HTTPError as error:
-        with error:
-            text = error.read(200).decode("utf-8", "replace").strip()
-        message = f"it answers {error.code}: {text or error.reason}"
-        if 400 <= error.code < 500 and error.code not in {408, 425, 429}:  # noqa: PLR2004 - HTTP
-            raise Refused(message) from None
-        raise OSError(message) from None
