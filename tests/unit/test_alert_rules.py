@@ -167,7 +167,7 @@ def test_thirteen_rules_and_their_lint():
         assert (path, section in headings) == ("docs/alerts.md", True), rule.name
         line = rule.line
         if "ahead(" in line or "slope(" in line:
-            assert re.search(r"(size|age|usage)[^>]*> [\d.]+[%s]", line), rule.name
+            assert re.search(r"(size|age|usage|busy)[^>]*> [\d.]+[%s]", line), rule.name
             assert "floor(" in line
             assert "process.uptime <" in line
         if "_ratio(" in line:
@@ -211,7 +211,7 @@ def test_overrides_change_parameters_for_all_or_for_some():
     ("setting", "message"),
     [
         ({"StageSaturate": {}}, "did you mean StageSaturated"),
-        ({"StageSaturated": {"shar": 1}}, "unknown parameter 'shar'; it has share"),
+        ({"StageSaturated": {"shar": 1}}, "unknown parameter 'shar'; it has horizon, level, share"),
         ({"StageSaturated": {"share": "much"}}, "it takes a number, a share"),
         ({"StageSaturated": 5}, "a table of parameters"),
         ({"StageSaturated": {"enabled": 1}}, "true or false"),

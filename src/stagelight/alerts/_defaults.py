@@ -102,7 +102,7 @@ TEMPLATES: Final = (
     Template(
         "StageQueueFullSoon",
         "critical queue.size > $level * queue.capacity "
-        "and ahead(floor(queue.size, 5m), 15m, $horizon) > queue.capacity "
+        "and ahead(floor(queue.size, 5m), 15m, $horizon) > 95% * queue.capacity "
         f"{_RESIZED}{_RESTARTED}15m for 2m",
         "Queue {at} is full soon",
         "It holds {value} (limit: $level of its capacity, and full within about "
@@ -210,13 +210,20 @@ TEMPLATES: Final = (
         "StageSaturated",
         "busy(30m) > $share and busy(10m) > $share "
         "unless changes(worker.limit, 30m) > 0 "
-        f"{_RESTARTED}30m for 15m",
+        f"{_RESTARTED}30m "
+        "or floor(busy(10m), 20m) > $level "
+        "and increase(stage.process.duration.count, 1h) > $volume "
+        "and ahead(busy(10m), 1h, $horizon) > 100% "
+        "and slope(busy(10m), 30m) > 0.5 * slope(busy(10m), 1h) "
+        "unless changes(worker.limit, 1h) > 0 "
+        f"{_RESTARTED}75m for 15m",
         "Stage {at} is at its limit",
-        "Its workers are busy {value} of the time (limit: $share): any more load, and "
-        "its queue grows without end. Add workers, or make it faster.",
+        "Its workers are busy {value} of the time (limit: $share, or $level and all of "
+        "it within $horizon at this pace): any more load, and its queue grows without "
+        "end. Add workers, or make it faster.",
         "saturated",
         "share",
-        {"share": "90%"},
+        {"share": "90%", "level": "75%", "horizon": "2h", "volume": "5000"},
     ),
     Template(
         "StageQueueFillingUp",
