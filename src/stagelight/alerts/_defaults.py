@@ -102,7 +102,7 @@ TEMPLATES: Final = (
     Template(
         "StageQueueFullSoon",
         "critical queue.size > $level * queue.capacity "
-        "and ahead(floor(queue.size, 5m), 15m, $horizon) > 95% * queue.capacity "
+        "and ahead(floor(queue.size, 5m), 15m, $horizon) > queue.capacity "
         f"{_RESIZED}{_RESTARTED}15m for 2m",
         "Queue {at} is full soon",
         "It holds {value} (limit: $level of its capacity, and full within about "
@@ -208,14 +208,11 @@ TEMPLATES: Final = (
     ),
     Template(
         "StageSaturated",
-        "busy(30m) > $share and busy(10m) > $share "
-        "unless changes(worker.limit, 30m) > 0 "
-        f"{_RESTARTED}30m "
+        f"busy(30m) > $share and busy(10m) > $share {_RESTARTED}30m "
         "or floor(busy(10m), 20m) > $level "
         "and increase(stage.process.duration.count, 1h) > $volume "
         "and ahead(busy(10m), 1h, $horizon) > 100% "
         "and slope(busy(10m), 30m) > 0.5 * slope(busy(10m), 1h) "
-        "unless changes(worker.limit, 1h) > 0 "
         f"{_RESTARTED}75m for 15m",
         "Stage {at} is at its limit",
         "Its workers are busy {value} of the time (limit: $share, or $level and all of "
