@@ -16,7 +16,7 @@ from pathlib import Path
 from bench.decay import report, watch
 from bench.decay.families import CONTROLS, FAULTS, TUNED
 from bench.decay.model import HOUR, STEP
-from bench.decay.unseen import UNSEEN, UNSEEN_CONTROLS
+from bench.decay.unseen import LOOKED_AT, UNSEEN, UNSEEN_CONTROLS
 
 from stagelight._errors import ConfigurationError
 from stagelight.alerts._defaults import default_rules
@@ -57,14 +57,14 @@ def _score(options: argparse.Namespace) -> int:
 
 def _record(options: argparse.Namespace) -> int:
     controls = {**CONTROLS, **UNSEEN_CONTROLS}
-    make = {**FAULTS, **TUNED, **UNSEEN}.get(options.family)
+    make = {**FAULTS, **TUNED, **LOOKED_AT, **UNSEEN}.get(options.family)
     if make is not None:
         fault = make(options.seed)
         world, end = fault.world, fault.onset + fault.length
     elif options.family in controls:
         world, end = controls[options.family](options.seed), 24 * HOUR
     else:
-        known = ", ".join((*FAULTS, *TUNED, *UNSEEN, *controls))
+        known = ", ".join((*FAULTS, *TUNED, *LOOKED_AT, *UNSEEN, *controls))
         print(f"no family {options.family!r}; known are {known}", file=sys.stderr)
         return 2
     print(",".join(COLUMNS))

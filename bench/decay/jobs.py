@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from bench.decay.families import CONTROLS, FAULTS, TUNED
 from bench.decay.lab import Alarm, Outcome, run_control, run_fault
-from bench.decay.unseen import UNSEEN, UNSEEN_CONTROLS
+from bench.decay.unseen import LOOKED_AT, UNSEEN, UNSEEN_CONTROLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 SIMULATED = "simulated"
 KINDS = ("threads", "tasks")
-_FAULTS = {**FAULTS, **TUNED, **UNSEEN}
+_FAULTS = {**FAULTS, **TUNED, **LOOKED_AT, **UNSEEN}
 _CONTROLS = {**CONTROLS, **UNSEEN_CONTROLS}
 
 

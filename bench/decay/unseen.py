@@ -1,7 +1,7 @@
 """Ways to decay, and to be healthy, that were written after the rules were chosen.
 
-No threshold was changed for any of them: they say what the rules are worth on what
-nobody thought of.
+No threshold was changed for any of ``UNSEEN``: they say what the rules are worth on
+what nobody thought of.
 """
 
 from __future__ import annotations
@@ -174,17 +174,70 @@ def fan_out(seed: str) -> Fault:
     return fault
 
 
+def cache_decay(seed: str) -> Fault:
+    """Fewer and fewer calls find their answer in the cache, and do all the work."""
+    fault, at = fault_of(seed)
+    stage = at_stage(fault)
+    stage.tail = 1.0  # hits are fast, misses are slow
+    miss = fault.world.rng.uniform(4, 8)
+
+    def event(_: World, now: float) -> None:
+        share = min(0.8 * at(now), 1.0)
+        stage.slower = 1 - share + share * miss
+
+    fault.world.events.append(event)
+    return fault
+
+
+def noisy_neighbour(seed: str) -> Fault:
+    """The machine is shared ever more: everything is slower, in waves."""
+    fault, at = fault_of(seed)
+    # Who is the nearest to its limit suffers first.
+    world = fault.world
+    fault.stage = max(world.stages, key=lambda one: one.service / one.workers).name
+    period = world.rng.uniform(600, 2400)
+
+    def event(world: World, now: float) -> None:
+        wave = 0.7 + 0.3 * sin(2 * pi * now / period)
+        for one in world.stages:
+            one.slower = 1 + 1.5 * at(now) * wave
+
+    world.events.append(event)
+    return fault
+
+
+def failing_tenants(seed: str) -> Fault:
+    """One tenant after the other is refused; their events fail at once."""
+    fault, at = fault_of(seed)
+    stage = at_stage(fault)
+
+    def event(world: World, now: float) -> None:
+        stage.fail = min(0.0005 + 0.6 * at(now), 0.9)
+        # What fails comes back from its sender, and is more.
+        world.load = lambda _: rate * (1 + 0.8 * at(now))
+
+    rate = fault.world.load(0.0)
+    fault.world.events.append(event)
+    return fault
+
+
+#: They found gaps, which were closed: no longer unseen.
+LOOKED_AT: dict[str, Callable[[str], Fault]] = {
+    "crash_loop": crash_loop,
+    "silent_death": silent_death,
+}
 UNSEEN: dict[str, Callable[[str], Fault]] = {
     "brown_out": brown_out,
     "slow_disk": slow_disk,
     "lock_contention": lock_contention,
     "rate_limit": rate_limit,
     "pool_leak": pool_leak,
-    "crash_loop": crash_loop,
     "hot_key": hot_key,
-    "silent_death": silent_death,
     "growing_payloads": growing_payloads,
     "fan_out": fan_out,
+    "cache_decay": cache_decay,
+    "noisy_neighbour": noisy_neighbour,
+    "failing_tenants": failing_tenants,
 }
 
 

@@ -10,7 +10,7 @@ from bench.decay.baseline import collapse_rules
 from bench.decay.families import FAULTS, TUNED, Fault
 from bench.decay.lab import Listener, is_collapsed
 from bench.decay.model import HOUR, STEP
-from bench.decay.unseen import UNSEEN
+from bench.decay.unseen import LOOKED_AT, UNSEEN
 
 from stagelight.alerts._defaults import default_rules
 from stagelight.alerts._evaluator import Evaluator
@@ -19,7 +19,7 @@ from stagelight.alerts._notice import notice
 if TYPE_CHECKING:
     import argparse
 
-FAMILIES = {**FAULTS, **TUNED, **UNSEEN}
+FAMILIES = {**FAULTS, **TUNED, **LOOKED_AT, **UNSEEN}
 #: A line of the course each so often.
 _EVERY = 900.0
 
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
     fault = FAMILIES[options.family](options.seed)
     print(
         f"{options.family}, seed {options.seed}: {fault.stage or 'the process'} decays "
-        f"from {_clock(fault.onset)} on. {(FAMILIES[options.family].__doc__ or '').strip()}"
+        f"from {_clock(fault.onset)} on. {FAMILIES[options.family].__doc__}"
     )
     ours = _Teller(Listener(Evaluator(default_rules())), "▲ stagelight")
     usual = _Teller(Listener(Evaluator(collapse_rules())), "△ usual threshold")

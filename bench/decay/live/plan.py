@@ -35,6 +35,7 @@ class Step:
         stuck: How many workers are to hang.
         poison: How many events come back again and again.
         again: Seconds after which they do.
+        timeout: Seconds that an attempt takes at the most.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Step:
     stuck: int = 0
     poison: int = 0
     again: float = 20.0
+    timeout: float = 1e9
 
 
 @dataclass
@@ -262,10 +264,10 @@ def gc_sawtooth(seed: str) -> Plan:
 
 
 def heavy_tails(seed: str) -> Plan:
-    """Now and then a call takes many times as long as others."""
+    """Now and then a call takes many times as long as others, two minutes at most."""
     plan = healthy(seed, 0.35)
     for one in plan.steps:
-        one.tail = plan.rng.uniform(1.0, 1.3)
+        one.tail, one.timeout = plan.rng.uniform(1.0, 1.3), 120.0
     return plan
 
 

@@ -46,7 +46,8 @@ class Work:
     def takes(self) -> float:
         """Seconds of one attempt."""
         step = self.step
-        return step.service * step.slower * self.plan.rng.lognormvariate(0, step.tail)
+        usual = step.service * step.slower
+        return min(usual * self.plan.rng.lognormvariate(0, step.tail), step.timeout)
 
     def hangs(self) -> bool:
         """Whether this call never ends."""

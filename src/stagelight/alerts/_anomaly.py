@@ -14,13 +14,13 @@ from typing import Final
 
 #: Share of a new value in the moving mean, in usual mean and spread, in a time of day.
 _FAST: Final = 0.1
-_SLOW: Final = 0.001
+_SLOW: Final = 0.0005
 _DAILY: Final = 0.02
 _DAY: Final = 86_400.0
 _SLOTS: Final = 48
 #: Samples before anything is told, and in which an episode is told but once.
 _LEARNING: Final = 50
-_EPISODE: Final = 300
+_EPISODE: Final = 150
 #: Classes of surprise for each doubling, and what an old one counts after each sample.
 _CLASSES: Final = 8
 _FADING: Final = 1 - 1e-5
