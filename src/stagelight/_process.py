@@ -1,12 +1,11 @@
-"""The process itself: how long it runs, what it may use, what its collector takes."""
+"""The process itself: how long it runs, and what memory it may use."""
 
 from __future__ import annotations
 
-import gc
 import os
 from pathlib import Path
 from time import perf_counter_ns as clock
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from stagelight._cells import NANOSECONDS
 from stagelight._registry import LATE, REGISTRY
@@ -23,36 +22,6 @@ _NO_LIMIT: Final = 1 << 60
 def uptime() -> float:
     """Seconds since this process began to record."""
     return (clock() - REGISTRY.started) / NANOSECONDS
-
-
-class _Pauses:
-    """Adds up how long the garbage collector holds everything up."""
-
-    def __init__(self) -> None:
-        self.total = 0
-        self.since = 0
-
-    def __call__(self, phase: str, _: dict[str, Any]) -> None:
-        # The collector runs one at a time: no lock.
-        if phase == "start":
-            self.since = clock()
-        elif self.since:
-            self.total += clock() - self.since
-            self.since = 0
-
-
-_PAUSES: Final = _Pauses()
-
-
-def gc_pause() -> float:
-    """Seconds that the garbage collector held this process up."""
-    return _PAUSES.total / NANOSECONDS
-
-
-def watch_collector() -> None:
-    """Time the garbage collector from now on: two clock reads for each run of it."""
-    if _PAUSES not in gc.callbacks:
-        gc.callbacks.append(_PAUSES)
 
 
 def _limits() -> Iterator[int]:
@@ -107,11 +76,3 @@ def _find_limit() -> int | None:
     except Exception:  # noqa: BLE001, S110 - a broken psutil must not break metrics
         pass
     return min(found, default=None)
-
-
-def _after_fork() -> None:
-    _PAUSES.total = _PAUSES.since = 0
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -16,7 +16,7 @@ from selenium.webdriver.support.ui import Select
 
 import stagelight
 from harness.asking import Client
-from stagelight import health
+from stagelight import _sinks, health
 from stagelight._tracer import TRACER
 from stagelight.health._monitor import MONITOR
 from stagelight.server import serve_source
@@ -392,3 +392,36 @@ def test_a_whole_service_is_shown_and_each_of_its_processes(page, pipeline) -> N
         picker.select_by_visible_text("10.0.0.2:9464")
         page.until(lambda: page.cell("price", "count") == "100")
         assert page.complaints() == []
+
+
+def test_alerts_that_fire(page, pipeline, monkeypatch) -> None:
+    """An alert shows what it means, explains and hangs in; no victim is shown."""
+    run_some(pipeline)
+    stack = (
+        "worker-1, for 90 s:\n" + "/srv/a/very/long/path/of/a/program.py:7 wait " * 4
+    )
+    told = {
+        "name": "StageWorkerStuck",
+        "severity": "warning",
+        "state": "firing",
+        "began": time.time() - 90,
+        "summary": "A worker of stage price is stuck",
+        "description": "Its oldest call has run for 90 s (limit: 2m).",
+        "runbook_url": "https://example.com/runbooks#stuck",
+        "victims": ["StageSaturated of price"],
+        "stack": stack,
+        "explained_by": "",
+    }
+    victim = {**told, "name": "StageSaturated", "explained_by": "StageWorkerStuck of x"}
+    monkeypatch.setattr(_sinks, "ALERTS", [lambda: [told, victim]])
+    page.open(width=900)
+    page.until(lambda: page.texts("#alerts .chip.warning"))
+    (text,) = page.texts("#alerts li")
+    assert "StageWorkerStuck" in text
+    assert "It explains StageSaturated of price." in text
+    assert "worker-1, for 90 s" in text
+    link = "return document.querySelector('#alerts a').href"
+    assert page.js(link) == told["runbook_url"]
+    wide = "return document.documentElement.scrollWidth - innerWidth"
+    assert page.js(wide) <= 0
+    assert page.complaints() == []

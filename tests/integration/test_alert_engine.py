@@ -1,16 +1,12 @@
-"""The engine over a real pipeline, its deliveries, and a real Alertmanager."""
+"""The engine over a real pipeline, and its deliveries."""
 
 from __future__ import annotations
 
 import http.server
 import json
 import queue
-import shutil
-import socket
-import subprocess
 import threading
 import time
-import urllib.request
 from contextlib import contextmanager
 
 import pytest
@@ -169,7 +165,7 @@ def test_the_stuck_workers_stack_is_in_the_log_event(pipeline):
     rule = alerts.user_rule(line)
     from dataclasses import replace
 
-    engine = Engine([replace(rule, cause="stuck worker")], log=False)
+    engine = Engine([replace(rule, cause="stuck worker")], log=None)
     time.sleep(0.2)
     engine.tick()
     found = [one for one in engine._told.values() if one[1].stage == "hang"]
@@ -207,7 +203,7 @@ def test_the_root_cause_is_told_and_its_victims_are_not(pipeline):
     rule = replace(
         alerts.user_rule("Full: queue.size > 3 on first, second"), cause="backlog"
     )
-    engine = Engine([rule], log=False)
+    engine = Engine([rule], log=None)
     (told,) = engine.tick()
     assert (told.queue, told.stage, told.victims) == (
         "second",
@@ -226,7 +222,7 @@ def test_cost_of_fifty_stages(pipeline):
         stage(jobs.get())
     now = [1_000_000.0]
     setting = read(None)
-    engine = Engine(setting.rules, log=False, clock=lambda: now[0])
+    engine = Engine(setting.rules, log=None, clock=lambda: now[0])
     for _ in range(20):
         now[0] += 5
         engine.tick()
@@ -242,77 +238,6 @@ def test_cost_of_fifty_stages(pipeline):
 
 def _notice():
     """Some notice that fires."""
-    engine = Engine([alerts.user_rule("process.uptime >= 0")], log=False)
+    engine = Engine([alerts.user_rule("process.uptime >= 0")], log=None)
     (found,) = engine.tick()
     return found
-
-
-def _port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextmanager
-def alertmanager(folder, port):
-    """A real Alertmanager on a port."""
-    config = folder / "alertmanager.yml"
-    config.write_text("route: {receiver: none}\nreceivers: [{name: none}]\n")
-    command = [
-        shutil.which("prometheus-alertmanager") or "alertmanager",
-        f"--config.file={config}",
-        f"--storage.path={folder}/data",
-        f"--web.listen-address=127.0.0.1:{port}",
-        "--cluster.listen-address=",
-    ]
-    with (folder / "log").open("a") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def active(url):
-    """Its active alerts, None while it does not answer."""
-    try:
-        with urllib.request.urlopen(
-            f"{url}/api/v2/alerts?active=true", timeout=2
-        ) as one:
-            return json.load(one)
-    except OSError:
-        return None
-
-
-@pytest.mark.skipif(
-    not shutil.which("prometheus-alertmanager"), reason="no prometheus-alertmanager"
-)
-def test_a_real_alertmanager_shows_one_alert(tmp_path, monkeypatch):
-    """Both paths make one alert, it survives a restart of the server, and resolves."""
-    from dataclasses import replace
-
-    from stagelight.alerts._delivery import post
-
-    port = _port()
-    notice = replace(_notice(), began=time.time())
-    target = alerts.Alertmanager(f"http://127.0.0.1:{port}")
-    target.again = 0.5  # in place of a minute
-    outbox = Outbox(target)
-    with alertmanager(tmp_path, port) as url:
-        until(lambda: active(url) is not None)
-        outbox.put([notice])
-        until(lambda: active(url))
-        # The same from Prometheus, whose labels are equal.
-        post(
-            f"{url}/api/v2/alerts",
-            [{"labels": notice.labels, "annotations": {"summary": "by Prometheus"}}],
-        )
-        assert len(active(url)) == 1
-    shutil.rmtree(tmp_path / "data", ignore_errors=True)
-    with alertmanager(tmp_path, port) as url:
-        (found,) = until(lambda: active(url))
-        assert found["labels"] == notice.labels
-        outbox.put([replace(notice, state="resolved", ended=time.time())])
-        until(lambda: active(url) == [])
-    outbox.close(5)

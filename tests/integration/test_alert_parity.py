@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from stagelight.alerts import _prometheus, _promtests, default_rules
 from stagelight.cli._group import group
 
 pytestmark = [
@@ -19,11 +21,14 @@ ROOT = Path(__file__).parents[2]
 RULES = ROOT / "ops" / "rules" / "stagelight.yml"
 
 
+def run(*command):
+    """Run a command to its end."""
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
 def promtool(*arguments):
     """Run promtool, and return its whole output."""
-    done = subprocess.run(
-        ["promtool", *map(str, arguments)], capture_output=True, text=True, check=False
-    )
+    done = run("promtool", *map(str, arguments))
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -45,7 +50,7 @@ rules = [
 ]
 [alerts."StageSaturated on render*, a.b"]
 share = "99%"
-""".replace("", ""),
+""",
         encoding="utf-8",
     )
     monkeypatch.chdir(tmp_path)
@@ -61,6 +66,29 @@ share = "99%"
     text = (tmp_path / "rules.yml").read_text(encoding="utf-8")
     assert 'stagelight_queue_name=~"parsed|raw\\\\-.*"' in text
     assert 'stagelight_stage_name!~"render.*|a\\\\.b"' in text
+
+
+def test_a_rule_file_is_checked(tmp_path, monkeypatch):
+    """`rules --check` is 0 for what is right, 1 for a stale file or a wrong rule."""
+    done = CliRunner().invoke(group, ["rules", "--check", str(RULES)])
+    assert "14 alerts are right" in done.output
+    (tmp_path / "old.yml").write_text(
+        RULES.read_text(encoding="utf-8").replace("for: '3m'", "for: '4m'"),
+        encoding="utf-8",
+    )
+    monkeypatch.chdir(tmp_path)
+    call = [sys.executable, "-m", "stagelight", "rules", "--check"]
+    done = run(*call, "old.yml")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        "changed: StageStalled",
+        "changed: StageWorkerStuck",
+        "-> stagelight rules -o old.yml",
+    ]
+    Path("stagelight.toml").write_text('[alerts]\nrules = ["queue.siz > 5"]\n')
+    done = run(*call)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "  ^"
 
 
 def test_prometheus_agrees_on_every_rule(tmp_path):
@@ -79,11 +107,13 @@ def test_prometheus_agrees_on_every_rule(tmp_path):
 
 
 def test_the_tests_can_fail(tmp_path):
-    """Rules that fire later than ours are found out."""
-    text = RULES.read_text(encoding="utf-8")
-    rules = tmp_path / "late.yml"
-    rules.write_text(text.replace("for: '5m'", "for: '6m'"), encoding="utf-8")
-    tests = tmp_path / "tests.yml"
-    CliRunner().invoke(group, ["rules", "--tests", str(rules), "-o", str(tests)])
-    with pytest.raises(AssertionError, match="FAILED"):
-        promtool("test", "rules", tests)
+    """A rule that fires later than ours is found out, and one that never does."""
+    mine = [rule for rule in default_rules() if rule.name == "StageStalled"]
+    (tmp_path / "tests.yml").write_text(
+        _prometheus.text(_promtests.tests(mine, "rules.yml")), encoding="utf-8"
+    )
+    text = _prometheus.text(_prometheus.groups(mine))
+    for changed in (text, text.replace("'3m'", "'4m'"), text.replace("== 0", "== 9")):
+        (tmp_path / "rules.yml").write_text(changed, encoding="utf-8")
+        done = run("promtool", "test", "rules", str(tmp_path / "tests.yml"))
+        assert ("FAILED" in done.stdout + done.stderr) == (changed != text)

@@ -54,6 +54,11 @@ def fired(rules, curves, length, interval=15.0):
         ("most(queue.size, queue.capacity) > 5", 18, "a number or a duration"),
         ("absent(3) > 1", 8, "changes with time"),
         ("a.b: queue.size > 1", 1, "no dots"),
+        ("rate(stage.retries, 0s) > 1", 21, "above 0"),
+        ("queue.size > 1 for 31d", 20, "at most 30d"),
+        ("(" * 25 + "queue.size", 21, "too deeply"),
+        ("queue.size > " + "9" * 400, 14, "too large"),
+        ("queue.size > 1" + " or queue.size > 1" * 99, 1351, "too long"),
     ],
 )
 def test_errors_point_at_the_column(text, column, message):
@@ -66,14 +71,27 @@ def test_errors_point_at_the_column(text, column, message):
     assert lines[1:] == [f"  {text}", " " * (column + 1) + "^"]
 
 
-@given(st.text(max_size=60))
+WORDS = st.sampled_from(
+    re.split(
+        r"\s+",
+        """queue.size stage.retries process.uptime stage.active rate floor ahead slope
+        most least absent service busy usual_service > >= == ( ) , + - * / and or unless
+        else for keep on 5 80% 5MB 5m 0s 1d warning critical Deep : parsed raw-* é""",
+    )
+)
+
+
+@given(st.text(max_size=60) | st.lists(WORDS, max_size=14).map(" ".join))
 def test_no_text_breaks_the_parser(text):
-    """A line is a rule or a configuration error, never another exception."""
+    """A line is a rule that works, or an error that names a column: nothing else."""
     try:
         rule = user_rule(text)
-    except ConfigurationError:
+    except ConfigurationError as error:
+        column = int(re.match(r"column (\d+): ", str(error))[1])
+        assert 1 <= column <= len(text) + 1
         return
     assert PromQL().render(rule.condition)
+    fired([rule, rule.scaled(1 / 60)], {"queue.size": lambda t: t}, 30)
 
 
 def test_a_user_rule_fires_where_it_is_for():
@@ -174,6 +192,19 @@ def test_fourteen_rules_and_their_lint():
             assert re.search(r"increase\([^)]*\) > \d+", line), rule.name
         trend_only = "ahead(" in line and "queue.size > " not in line
         assert not (trend_only and rule.severity == "critical"), rule.name
+
+
+def test_a_rule_file_is_compared_rule_by_rule():
+    """What a file lacks, has changed or has too much is named."""
+    wanted = _prometheus.text(_prometheus.groups(RULES))
+    assert _prometheus.difference(wanted, wanted) == []
+    found = wanted.replace("- alert: StagePoison", "- alert: Mine")
+    found = found.replace("for: '15m'", "for: '16m'", 1)
+    assert _prometheus.difference(found, wanted) == [
+        "missing: StagePoison",
+        "changed: StageSaturated",
+        "not in force: Mine",
+    ]
 
 
 def test_the_committed_rule_file_is_the_generated_one():

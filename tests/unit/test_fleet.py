@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stagelight import _names
+from stagelight.cli._top_table import alerts as shown
+from stagelight.fleet import firing
 from stagelight.fleet._prometheus import Point, selectors
 from stagelight.fleet._reading import distribution, read, sight
 
@@ -97,3 +99,30 @@ def test_a_service_name_is_no_expression(text) -> None:
     assert re.fullmatch(json.loads(pattern), text)
     assert re.fullmatch(json.loads(pattern), f"shop/{text}")
     assert not re.fullmatch(json.loads(pattern), f"{text}x")
+
+
+def test_alerts_of_all_processes() -> None:
+    """What some process says to fire is an alert of the fleet, the gravest first."""
+    grave = {"alert_name": "C", "alert_severity": "critical", "stage_name": "price"}
+    series = [
+        point("alert_status_ratio", 1.0, alert_name="A", alert_severity="warning"),
+        point("alert_status_ratio", 0.0, alert_name="B", alert_severity="warning"),
+        point("alert_status_ratio", 1.0, **grave),
+    ]
+    found = firing(series)
+    assert [one["name"] for one in found] == ["C", "A"]
+    lines = [one.plain for one in shown({"time": 5.0, "alerts": found})]
+    assert lines == ["critical  C  price, says ", "warning  A  the process, says "]
+
+
+def test_top_shows_what_is_told() -> None:
+    """An alert has its age, its victims are left out, and no name moves the cursor."""
+    told = {
+        "name": "A",
+        "severity": "warning",
+        "summary": "Queue \x1b[2J",
+        "began": 3.0,
+    }
+    victim = {**told, "name": "B", "explained_by": "A of x"}
+    lines = [one.plain for one in shown({"time": 5.0, "alerts": [told, victim]})]
+    assert lines == ["warning  A 2.00 s  Queue ?[2J"]

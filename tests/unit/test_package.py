@@ -44,6 +44,7 @@ LAYERS = [
             "_guard",
             "_sinks",
             "_cells",
+            "_pauses",
             "_distribution",
             "_totals",
             "_shapes",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from stagelight import _names
-from stagelight._doctor import _http
+from stagelight._doctor import _http, _rules
 from stagelight._doctor._ask import Prometheus
 from stagelight._doctor._findings import FAILED, OK, SKIPPED, WARNING
 from stagelight._doctor._probe import EVENTS, PIPELINE
@@ -26,8 +25,6 @@ _HISTOGRAM: Final = f"{series(_names.PROCESS_DURATION)}_bucket"
 _MOMENT: Final = 2.0
 #: Seconds in which a starting Prometheus finds its Alertmanagers.
 _DISCOVERY: Final = 6.0
-#: Metrics of a pipeline, not those of telemetry itself.
-_OURS: Final = re.compile(r"stagelight_(?:stage|queue|worker|pipeline)_")
 _FLAG: Final = "exemplar-storage"
 
 
@@ -72,7 +69,7 @@ def check(  # noqa: PLR0913 - one look at one backend
                 _exemplars(report, server, probe, delta=delta)
         else:
             report.add(_HOP, SKIPPED, "not asked: the probe's metrics did not get out")
-        _rules(report, server)
+        _rules.check(report, server)
         _alertmanagers(report, server)
     except _http.BackendError as error:
         report.add(_HOP, FAILED, f"answered an error: {error}", "see its log")
@@ -223,51 +220,6 @@ def _exemplars(
             WARNING,
             "Prometheus has none of the probe, though it would store them",
             "set enable_open_metrics: true in the collector's Prometheus exporter",
-        )
-
-
-def _of_pipelines(rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rules on what pipelines send, by themselves or by way of a recorded series."""
-    found = [
-        rule
-        for rule in rules
-        if _OURS.search(str(rule.get("query"))) and "absent(" not in rule["query"]
-    ]
-    recorded = [str(rule["name"]) for rule in found if rule.get("type") == "recording"]
-    return found + [
-        rule
-        for rule in rules
-        if rule not in found and any(name in str(rule["query"]) for name in recorded)
-    ]
-
-
-def _rules(report: Report, server: Prometheus) -> None:
-    groups = server.ask("rules")["groups"]
-    ours = _of_pipelines([rule for group in groups for rule in group["rules"]])
-    alerts = [rule for rule in ours if rule.get("type") == "alerting"]
-    sick = [rule for rule in ours if rule.get("health") == "err"]
-    for rule in sick:
-        report.add(
-            "rules",
-            FAILED,
-            f"{rule.get('name')} cannot be evaluated: {rule.get('lastError')}",
-            "correct it, or generate the rules anew",
-        )
-    if not alerts:
-        report.add(
-            "rules",
-            WARNING,
-            "no alert on stages or queues is loaded: nobody will be told",
-            "name stagelight's rules in rule_files of prometheus.yml and reload it",
-        )
-    elif not sick:
-        firing = [rule for rule in alerts if rule.get("state") == "firing"]
-        named = ", ".join(str(rule["name"]) for rule in firing)
-        report.add(
-            "rules",
-            OK,
-            f"alerts loaded: {len(alerts)}"
-            + (f"; firing now: {named}" if firing else ", none of them fires"),
         )
 
 

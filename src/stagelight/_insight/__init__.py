@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from stagelight._insight._audit import audit
 from stagelight._insight._gain import Gain, most_used, predict, used
-from stagelight._insight._stacks import longest_calls
+from stagelight._insight._stacks import longest_calls, open_calls
 from stagelight._insight._window import Window
 from stagelight._insights import Insight, StageInsight
 
@@ -20,6 +20,7 @@ __all__ = [
     "Window",
     "longest_calls",
     "most_used",
+    "open_calls",
     "predict",
     "read_insight",
     "used",

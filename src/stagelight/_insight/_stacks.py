@@ -36,28 +36,37 @@ def longest_calls(stages: Iterable[StageRecord]) -> dict[str, Longest]:
     found = {}
     for stage in stages:
         try:
-            call = _longest(stage)
+            calls = open_calls(stage)
         except Exception as error:  # noqa: BLE001 - a frame may end while it is read
             _guard.caught("stack", error)
-            call = None
-        if call is not None:
-            found[stage.name] = call
+            calls = []
+        if calls:
+            found[stage.name] = calls[0]
     return found
 
 
-def _longest(stage: StageRecord) -> Longest | None:
+def open_calls(stage: StageRecord, least: int = _LONG, most: int = 1) -> list[Longest]:
+    """The longest-running calls of a stage, the longest first.
+
+    Args:
+        stage: Its record.
+        least: Nanoseconds that they run already.
+        most: How many.
+    """
     now = clock()
-    oldest, slot, key = now, None, None
+    found: list[tuple[int, Slot, object]] = []
     with stage.lock:
         for one in stage.slots:
-            if one.since and stage.kind in {"call", "generator"} and one.since < oldest:
-                oldest, slot, key = one.since, one, None
-            for opened, start in list(one.open.items()):
-                if start < oldest:
-                    oldest, slot, key = start, one, opened
-    if slot is None or now - oldest < _LONG:
-        return None
-    seconds = (now - oldest) / NANOSECONDS
+            if one.since and stage.kind in {"call", "generator"}:
+                found.append((one.since, one, None))
+            found += [(start, one, opened) for opened, start in list(one.open.items())]
+    old = [one for one in found if now - one[0] >= least]
+    old.sort(key=lambda one: one[0])
+    return [_shown(*one, now) for one in old[:most]]
+
+
+def _shown(begun: int, slot: Slot, key: object, now: int) -> Longest:
+    seconds = (now - begun) / NANOSECONDS
     if key is not None:
         frames = _task_frames(slot, key)
         if frames:

@@ -16,7 +16,7 @@ from opentelemetry import metrics
 
 from stagelight import _guard, _names
 from stagelight._metrics import _observables
-from stagelight._process import watch_collector
+from stagelight._pauses import PAUSES
 from stagelight._registry import REGISTRY
 from stagelight._renewal import reinit
 from stagelight._slots import FALLBACK
@@ -150,7 +150,7 @@ def register() -> None:
     """Attach to the global meter provider as soon as there is a pipeline."""
     _observables.ON_FOREIGN.append(use_fallback)
     REGISTRY.on_first.append(attach)
-    REGISTRY.on_first.append(watch_collector)
+    REGISTRY.on_first.append(PAUSES.install)
 
 
 if hasattr(os, "register_at_fork"):

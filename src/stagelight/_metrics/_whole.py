@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from stagelight import _guard, _names, _sinks
-from stagelight._process import gc_pause, memory_limit, uptime
+from stagelight._pauses import gc_pause
+from stagelight._process import memory_limit, uptime
 from stagelight._snapshot import memory
 
 _Numbers = Iterator[tuple[int | float, dict[str, str | bool]]]

@@ -7,14 +7,16 @@ the setting ``alerts`` asks for it; ``start()`` does it by hand.
 
 from __future__ import annotations
 
+import atexit
 import os
 from typing import TYPE_CHECKING, Any, Final
 
+from stagelight import _config
 from stagelight.alerts._defaults import default_rules
 from stagelight.alerts._notice import Notice
 from stagelight.alerts._rule import Rule, user_rule
 from stagelight.alerts._settings import read
-from stagelight.alerts._targets import Alertmanager, Callback, Slack, Webhook
+from stagelight.alerts._targets import Alertmanager, Callback, Slack, Webhook, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -31,12 +33,16 @@ __all__ = [
     "Webhook",
     "default_rules",
     "firing",
+    "history",
+    "in_words",
     "start",
     "stop",
     "user_rule",
 ]
 
 _RUNNING: Final[list[Engine]] = []
+_TELL: Final[list[Callable[[list[Notice]], None]]] = []
+_AT_EXIT: Final[list[bool]] = []
 _KINDS: Final[dict[str, Callable[[str], Target]]] = {
     "alertmanager": Alertmanager,
     "webhook": Webhook,
@@ -44,29 +50,45 @@ _KINDS: Final[dict[str, Callable[[str], Target]]] = {
 }
 
 
-def start(setting: Any = None, *, targets: Iterable[Target] = ()) -> None:
+def start(
+    setting: Any = None,
+    *,
+    targets: Iterable[Target] = (),
+    tell: Callable[[list[Notice]], None] | None = None,
+) -> None:
     """Evaluate rules in this process from now on.
 
     Args:
-        setting: What ``[tool.stagelight.alerts]`` would hold; None for the defaults.
+        setting: What ``[tool.stagelight.alerts]`` would hold; None for what it holds.
         targets: Who is told besides those that the setting names, such as
             ``Callback(function)``.
+        tell: Who is told in place of the logger ``stagelight.alerts``, in the thread
+            that evaluates; by default whoever was told before.
 
     Raises:
         ConfigurationError: The setting cannot be right.
     """
-    from stagelight._process import watch_collector
+    from stagelight._pauses import PAUSES
     from stagelight.alerts._engine import Engine
+    from stagelight.alerts._targets import to_log
 
-    found = read(setting)
+    found = read(_config.load().alerts if setting is None else setting)
     stop()
-    watch_collector()
+    if tell is not None:
+        _TELL[:] = [tell]
+    PAUSES.install()
     named = [_KINDS[kind](address) for kind, address in found.targets.items()]
     engine = Engine(
-        found.rules, interval=found.interval, targets=[*named, *targets], log=found.log
+        found.rules,
+        interval=found.interval,
+        targets=[*named, *targets],
+        log=next(iter(_TELL), to_log) if found.log else None,
     )
     engine.start()
     _RUNNING.append(engine)
+    if not _AT_EXIT:
+        _AT_EXIT.append(True)
+        atexit.register(stop)
 
 
 def stop(timeout: float = 2.0) -> None:
@@ -82,6 +104,11 @@ def stop(timeout: float = 2.0) -> None:
 def firing() -> list[Notice]:
     """The alerts that fire now, victims included; none where nothing is evaluated."""
     return [one for engine in _RUNNING for one in engine.firing()]
+
+
+def history() -> list[Notice]:
+    """What was told since ``start``: all that fires, and the fifty resolved last."""
+    return [one for engine in _RUNNING for one in engine.history()]
 
 
 def _after_fork() -> None:

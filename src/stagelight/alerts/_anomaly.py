@@ -9,7 +9,7 @@ is told at its begin, and again only where it becomes worse.
 from __future__ import annotations
 
 from collections import deque
-from math import log2, log10
+from math import log2, log10, sqrt
 from typing import Final
 
 #: Share of a new value in the moving mean, in usual mean and spread, in a time of day.
@@ -26,8 +26,8 @@ _CLASSES: Final = 8
 _FADING: Final = 1 - 1e-5
 #: Two surprises of once in 100,000 are certainty.
 _CERTAIN: Final = 10.0
-#: From here on it is worth a look; all of the benchmark together finds it best.
-NOTABLE: Final = 0.4
+#: From here on it is worth a look: where false alarms count most, it is best.
+NOTABLE: Final = 0.45
 
 
 class Usual:
@@ -50,7 +50,7 @@ class Usual:
         if self._count == 1:
             self._mean = value
         mean = self._mean
-        found = abs(smooth - mean) / (self._variance**0.5 + 1e-9 * (abs(mean) + 1))
+        found = abs(smooth - mean) / (sqrt(self._variance) + 1e-9 * (abs(mean) + 1))
         share = max(_SLOW, 1 / self._count)
         away = value - mean
         self._mean += share * away

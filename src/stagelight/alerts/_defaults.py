@@ -106,7 +106,7 @@ TEMPLATES: Final = (
         f"{_RESIZED}{_RESTARTED}15m for 2m",
         "Queue {at} is full soon",
         "It holds {value} (limit: $level of its capacity, and full within about "
-        "15 minutes at this pace). Look at the stage that takes from it.",
+        "{15m} at this pace). Look at the stage that takes from it.",
         "backlog",
         parameters={"level": "50%", "horizon": "20m"},
     ),
@@ -116,7 +116,7 @@ TEMPLATES: Final = (
         "and floor(stage.waiting, 5m) > 0 unless service(6h) > $slow "
         f"{_RESTARTED}10m for 3m",
         "Stage {at} has stopped",
-        "It finished {value} events in 5 minutes (limit: more than 0) while events "
+        "It finished {value} events in {5m} (limit: more than 0) while events "
         "wait for it. Look at its workers' stacks and at what they call.",
         "stalled",
         parameters={"slow": "15s"},
@@ -128,8 +128,8 @@ TEMPLATES: Final = (
         "or failure_ratio(6h) > $slow and failure_ratio(30m) > $slow "
         "and increase(stage.process.duration.count, 6h) > $volume for 2m",
         "Stage {at} fails too often",
-        "The share of failed calls is {value} (limit: $fast over an hour, $slow over "
-        "six). Look at the failed events' logs, by error.type.",
+        "The share of failed calls is {value} (limit: $fast over {1h}, $slow over "
+        "{6h}). Look at the failed events' logs, by error.type.",
         "failures",
         "share",
         {"fast": "14.4%", "slow": "6%", "volume": "100"},
@@ -141,8 +141,8 @@ TEMPLATES: Final = (
         "or failure_ratio(3d) > $days and failure_ratio(6h) > $days "
         "and increase(stage.process.duration.count, 3d) > $volume for 1h",
         "Stage {at} uses its error budget up",
-        "The share of failed calls is {value} (limit: $day over a day, $days over "
-        "three). Look at the failed events' logs, by error.type.",
+        "The share of failed calls is {value} (limit: $day over {1d}, $days over "
+        "{3d}). Look at the failed events' logs, by error.type.",
         "failures",
         "share",
         {"day": "3%", "days": "1%", "volume": "1000"},
@@ -151,7 +151,7 @@ TEMPLATES: Final = (
         "PipelineTelemetryMissing",
         "critical absent(stage.active) for 5m",
         "No pipeline sends telemetry",
-        "There has been no metric of a stage for 5 minutes ({value}; should be "
+        "There has been no metric of a stage for {10m} ({value}; should be "
         "present): no pipeline runs, or none reaches the collector.",
         "telemetry",
     ),
@@ -160,7 +160,7 @@ TEMPLATES: Final = (
         "stage.inflight.age > most(20 * service(1d), $age) "
         "and stage.inflight.age > $age for 3m",
         "A worker of stage {at} is stuck",
-        "Its oldest call has run for {value} (limit: $age, and 20 times its usual "
+        "Its oldest call has run for {value} (limit: {$age}, and 20 times its usual "
         "time). Look at the stack in the log event and at what it waits for.",
         "stuck worker",
         "seconds",
@@ -174,7 +174,7 @@ TEMPLATES: Final = (
         "and increase(stage.failures, 15m) > $volume "
         f"{_RESTARTED}15m for 5m",
         "Events keep failing in stage {at}",
-        "{value} failures in 5 minutes at the least, without a pause (limit: 0, and "
+        "{value} failures in {5m} at the least, without a pause (limit: 0, and "
         "$factor times the usual share). Look for an event that "
         "comes back again and again: the logs have its id and attempt.",
         "poison event",
@@ -187,7 +187,7 @@ TEMPLATES: Final = (
         "floor(mean(usual_retry_ratio(1h), 6h), 1d) "
         "and increase(stage.process.duration.count, 15m) > $volume for 5m",
         "Stage {at} retries too much",
-        "Retries are {value} of its calls (limit: $share over 15 and over 5 minutes, "
+        "Retries are {value} of its calls (limit: $share over {15m} and over {5m}, "
         "$factor times the usual share). Look at what it calls: it is failing already, "
         "and retries add to its load.",
         "retries",
@@ -200,7 +200,7 @@ TEMPLATES: Final = (
         "and increase(stage.process.duration.count, 15m) > $volume "
         f"{_RESTARTED}45m for 5m",
         "Stage {at} becomes slower",
-        "A call takes {value} (limit: $factor times its best hour of the last day), "
+        "A call takes {value} (limit: $factor times its best {1h} of the last {1d}), "
         "waits excluded. Look at its traces and at what it calls.",
         "slow stage",
         "seconds",
@@ -240,7 +240,7 @@ TEMPLATES: Final = (
         f"{_RESIZED}{_RESTARTED}30m for 5m",
         "Queue {at} is filling up",
         "It never holds less than {value} (limit: $level of its capacity), and is "
-        "full within $horizon at this pace. Look at the stage that takes from it.",
+        "full within {$horizon} at this pace. Look at the stage that takes from it.",
         "backlog",
         parameters={"level": "2%", "horizon": "1h"},
     ),
@@ -254,8 +254,8 @@ TEMPLATES: Final = (
         "and slope(floor(queue.oldest.age, 5m), 30m) >= 0 "
         f"{_RESTARTED}30m for 10m",
         "Queue {at} does not drain",
-        "It never held less than {value} in 30 minutes (limit: $level of its capacity, "
-        "or events older than $age), and grows. Look at the stage that takes from it.",
+        "It never held less than {value} in {30m} (limit: $level of its capacity, "
+        "or events older than {$age}) and grows. Look at the stage that takes from it.",
         "backlog",
         parameters={"level": "1%", "age": "60s"},
     ),
@@ -270,7 +270,7 @@ TEMPLATES: Final = (
         f"{_RESTARTED}75m for 15m",
         "Memory of the process keeps growing",
         "It never uses less than {value} (limit: $level of what it may, and all of it "
-        "within $horizon at this pace). Look for what is kept: caches, lists, tasks.",
+        "within {$horizon} at this pace). Look for what is kept: caches, lists, tasks.",
         "memory leak",
         "bytes",
         {"level": "40%", "horizon": "8h"},

@@ -9,12 +9,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard, _sinks
+from stagelight._registry import REGISTRY
 from stagelight.alerts._delivery import Outbox, Target
 from stagelight.alerts._evaluator import Evaluator, Standing
 from stagelight.alerts._inhibition import explained, stages_of
 from stagelight.alerts._notice import Notice, notice
 from stagelight.alerts._reading import Graph, identity, sample, stack
 from stagelight.alerts._targets import to_log, to_telemetry
+from stagelight.health import flag, unflag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,6 +26,13 @@ if TYPE_CHECKING:
 _STUCK: Final = frozenset({"stuck worker", "stalled", "slow stage"})
 #: Resolved alerts whose status is 0 in the metric for a while.
 _REMEMBERED: Final = 50
+#: Wall clock when this was loaded, less a clock that nobody sets.
+_EPOCH: Final = time.time() - time.monotonic()
+
+
+def steady() -> float:
+    """Seconds since the epoch, which go on evenly when the wall clock is set."""
+    return _EPOCH + time.monotonic()
 
 
 class Engine:
@@ -33,8 +42,9 @@ class Engine:
         rules: The rules in force, the gravest first.
         interval: Seconds between two evaluations.
         targets: Who is told besides telemetry.
-        log: Whether the logger ``stagelight.alerts`` is told.
-        clock: The wall clock in seconds.
+        log: Who is told at once, in the engine's thread; by default the logger
+            ``stagelight.alerts``.
+        clock: Seconds since the epoch.
     """
 
     def __init__(
@@ -43,8 +53,8 @@ class Engine:
         *,
         interval: float = 5.0,
         targets: Iterable[Target] = (),
-        log: bool = True,
-        clock: Callable[[], float] = time.time,
+        log: Callable[[list[Notice]], None] | None = to_log,
+        clock: Callable[[], float] = steady,
     ) -> None:
         self.evaluator = Evaluator(rules)
         self.interval = interval
@@ -59,8 +69,19 @@ class Engine:
         self._pid = os.getpid()
 
     def start(self) -> None:
-        """Evaluate from now on, in a thread of its own."""
+        """Evaluate from the first pipeline on, in a thread of its own."""
+        identity()  # what it imports is loaded before a program may hide it
         _sinks.ALERTS.append(self.documents)
+        with REGISTRY.lock:
+            there = bool(REGISTRY.pipelines)
+            if not there:
+                REGISTRY.on_first.append(self._begin)
+        if there:
+            self._begin()
+
+    def _begin(self) -> None:
+        if self._stop.is_set() or self._thread is not None:
+            return
         self._thread = threading.Thread(
             target=self._run, name="stagelight-alerts", daemon=True
         )
@@ -72,13 +93,22 @@ class Engine:
         Args:
             timeout: Seconds.
         """
+        deadline = time.monotonic() + timeout
+        self._leave()
+        if self._pid == os.getpid():
+            if self._thread is not None:
+                self._thread.join(timeout)
+            for outbox in self.outboxes:
+                outbox.close(max(deadline - time.monotonic(), 0.0))
+
+    def _leave(self) -> None:
         self._stop.set()
         if self.documents in _sinks.ALERTS:
             _sinks.ALERTS.remove(self.documents)
-        if self._thread is not None and self._pid == os.getpid():
-            self._thread.join(timeout)
-            for outbox in self.outboxes:
-                outbox.close(timeout)
+        if self._begin in REGISTRY.on_first:
+            REGISTRY.on_first.remove(self._begin)
+        for _, told in self._told.values():
+            unflag(_flag(told))
 
     def _run(self) -> None:
         due = time.monotonic()
@@ -108,9 +138,22 @@ class Engine:
         victims = explained(standing, graph)
         news = self._begun(standing, victims, graph, now)
         news += self._ended(now)
-        self._firing = [notice(one, now, stages_of(one, graph)) for one in standing]
+        self._firing = [
+            self._seen(one, victims.get(id(one)), graph, now) for one in standing
+        ]
         self._tell(news)
         return news
+
+    def _seen(
+        self, one: Standing, cause: Standing | None, graph: Graph, now: float
+    ) -> Notice:
+        """An alert that fires as it is now, with what was told of it."""
+        found = notice(one, now, stages_of(one, graph))
+        _, told = self._told.get(id(one), (one, found))
+        because = "" if cause is None else f"{cause.rule.name} of {cause.name}"
+        return replace(
+            found, stack=told.stack, victims=told.victims, explained_by=because
+        )
 
     def _begun(
         self,
@@ -133,6 +176,15 @@ class Engine:
             )
             self._told[id(one)] = (one, found)
             news.append(found)
+            if found.pipeline and found.stage:
+                flag(
+                    _flag(found),
+                    found.summary,
+                    pipeline=found.pipeline,
+                    stage=found.stage,
+                    value=found.value,
+                    limit=found.limit or 0.0,
+                )
         return news
 
     def _ended(self, now: float) -> list[Notice]:
@@ -142,6 +194,7 @@ class Engine:
                 ended = one.ended if one.ended is not None else now
                 news.append(replace(begun, state="resolved", ended=ended, stack=None))
                 del self._told[key]
+                unflag(_flag(begun))
         self._resolved = [*self._resolved, *news][-_REMEMBERED:]
         return news
 
@@ -149,22 +202,25 @@ class Engine:
         if not news:
             return
         to_telemetry(news)
-        if self._log:
-            to_log(news)
+        if self._log is not None:
+            self._log(news)
         for outbox in self.outboxes:
             outbox.put(news)
 
     def abandon(self) -> None:
         """Forget everything: this is a forked child, and the parent goes on."""
-        self._stop.set()
-        if self.documents in _sinks.ALERTS:
-            _sinks.ALERTS.remove(self.documents)
+        self._leave()
         for outbox in self.outboxes:
             outbox.after_fork()
 
     def firing(self) -> list[Notice]:
         """The alerts that fire now, victims included, the gravest first."""
         return list(self._firing)
+
+    def history(self) -> list[Notice]:
+        """What was told, the oldest first; of those resolved the latest fifty."""
+        told = [one for _, one in self._told.values()]
+        return sorted([*self._resolved, *told], key=lambda one: one.began)
 
     def documents(self) -> list[dict[str, Any]]:
         """Alerts that fire, and those resolved lately, as plain data."""
@@ -176,3 +232,8 @@ class Engine:
                 there.add(key)
                 firing.append(one.document())
         return firing
+
+
+def _flag(one: Notice) -> str:
+    """The name of an alert's flag in health."""
+    return f"alert {one.severity} {one.name} {one.pipeline} {one.queue or one.stage}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from stagelight.alerts._evaluator import QUEUE_LABEL, STAGE_LABEL
+from stagelight.alerts._rule import USER
 from stagelight.alerts._sources import PROCESS, QUEUE
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 CRITICAL: Final = "critical"
 #: What a stage suffers, in place of what it does wrong.
 _SYMPTOMS: Final = frozenset({"backlog", "saturated", "stalled"})
+#: What makes each call of its own stage longer as well.
+_SLOWING: Final = frozenset({"retries", "failures", "poison event", "stuck worker"})
 _OF_PROCESS: Final = frozenset({"slow stage", "saturated", "backlog"})
 
 
@@ -34,6 +37,8 @@ def explained(standing: list[Standing], graph: Graph) -> dict[int, Standing]:
             if (
                 other is not one
                 and id(other) not in found
+                # Whoever asks for a rule of his own wants to hear of it.
+                and USER not in {one.rule.cause, other.rule.cause}
                 and _explains(other, one, graph)
             ):
                 found[id(one)] = other
@@ -70,6 +75,10 @@ def _explains(  # noqa: PLR0911 - one for each reason
     if set(mine) & set(theirs):
         if one.rule.scope == other.rule.scope and other.rule.severity == CRITICAL:
             return not grave
+        if one.rule.cause == "slow stage":
+            return other.rule.cause in _SLOWING
+        if one.rule.cause == "failures":
+            return other.rule.cause == "poison event"
         return one.rule.cause in _SYMPTOMS and other.rule.cause not in _SYMPTOMS
     if one.rule.cause not in _SYMPTOMS:
         return False

@@ -40,6 +40,7 @@ class Notice:
         ended: When it was resolved, None while it fires.
         stack: Where the stage's longest call is, where that is of use.
         victims: Alerts that it explains.
+        explained_by: The alert that explains it, so that it is not told by itself.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Notice:
     ended: float | None = None
     stack: str | None = None
     victims: list[str] = field(default_factory=list)
+    explained_by: str = ""
 
     def attributes(self) -> dict[str, str]:
         """The attributes of its metric."""
@@ -91,7 +93,9 @@ class Notice:
             "runbook_url": self.runbook,
             "began": self.began,
             "ended": self.ended,
+            "stack": self.stack,
             "victims": self.victims,
+            "explained_by": self.explained_by,
             "attributes": self.attributes(),
         }
 
@@ -138,11 +142,9 @@ def notice(standing: Standing, now: float, takers: list[str]) -> Notice:
     rule, labels = standing.rule, standing.labels
     queue = labels.get(QUEUE_LABEL, "")
     stage = labels.get(STAGE_LABEL, "") or ", ".join(takers)
-    words = {"at": standing.name, "value": shown(standing.value, rule.unit)}
-    summary, description = rule.summary, rule.description
-    for word, value in words.items():
-        summary = summary.replace(f"{{{word}}}", value)
-        description = description.replace(f"{{{word}}}", value)
+    summary, description = rule.words(
+        at=standing.name, value=shown(standing.value, rule.unit)
+    )
     left = _left(standing, now)
     if queue and stage:
         summary += f", before stage {stage}"

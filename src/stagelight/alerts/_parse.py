@@ -20,7 +20,6 @@ from stagelight.alerts._expressions import (
     Binary,
     Compare,
     Logic,
-    Named,
     Node,
     Number,
     Pick,
@@ -29,21 +28,18 @@ from stagelight.alerts._expressions import (
     scope,
     sources,
 )
+from stagelight.alerts._ratios import BUSY, RATIOS, USUAL, ratio
 from stagelight.alerts._sources import PROCESS, SOURCES
 from stagelight.alerts._tokens import Token, tokens, wrong
 
 SEVERITIES: Final = ("warning", "critical")
 _COMPARISONS: Final = (">", ">=", "<", "<=", "==", "!=")
 _WORDS: Final = ("and", "or", "unless", "for", "keep", "on", "else")
-#: Ratios of two counters over one window.
-RATIOS: Final = {
-    "service": ("stage.process.duration.sum", "stage.process.duration.count"),
-    "retry_ratio": ("stage.retries", "stage.process.duration.count"),
-    "failure_ratio": ("stage.failures", "stage.process.duration.count"),
-}
-_BUSY: Final = "busy"
-#: The same, once the process is older than the window.
-USUAL: Final = "usual_"
+_LONGEST: Final = 30 * 86_400.0
+_DEEPEST: Final = 20
+_LARGEST: Final = 1e18
+#: Words of a rule at most.
+_MOST: Final = 300
 
 
 @dataclass(frozen=True)
@@ -52,6 +48,7 @@ class Line:
 
     Attributes:
         condition: When it holds.
+        said: The condition as it was written.
         severity: ``warning`` or ``critical``.
         name: Its name, "" where the line gives none.
         hold: Seconds that the condition has to hold before the alert fires.
@@ -60,6 +57,7 @@ class Line:
     """
 
     condition: Node
+    said: str
     severity: str = "warning"
     name: str = ""
     hold: float = 0.0
@@ -79,39 +77,14 @@ def parse(text: str) -> Line:
     return _Parser(text).rule()
 
 
-def ratio(name: str, window: float) -> Named:
-    """A named ratio over a window.
-
-    Args:
-        name: One of ``RATIOS``, or ``busy``.
-        window: In seconds.
-    """
-    if name == _BUSY:
-        busy = _rate("worker.time.busy", window)
-        # As many as there were in the window: workers may come and go within it.
-        limit = Range("mean", Select(SOURCES["worker.limit"]), window)
-        whole = Binary("else", limit, _rate("worker.time", window))
-        return Named(name, window, Binary("/", busy, whole))
-    if name.startswith(USUAL):
-        # A window that is not full yet would be noise, kept as the best for a day.
-        there = Compare(">=", ratio(name.removeprefix(USUAL), window), Number(0.0))
-        young = Compare(
-            "<", Select(SOURCES["process.uptime"]), Number(window, duration=True)
-        )
-        return Named(name, window, Logic("unless", there, young))
-    part, total = RATIOS[name]
-    return Named(name, window, Binary("/", _rate(part, window), _rate(total, window)))
-
-
-def _rate(source: str, window: float) -> Range:
-    return Range("rate", Select(SOURCES[source]), window)
-
-
 class _Parser:
     def __init__(self, text: str) -> None:
         self.text = text
         self.tokens = tokens(text)
         self.place = 0
+        self.depth = 0
+        if len(self.tokens) > _MOST:
+            raise self.error("this is too long", self.tokens[_MOST])
 
     @property
     def now(self) -> Token:
@@ -143,6 +116,7 @@ class _Parser:
             self.place += 2
         begin = self.now
         condition = self.either()
+        said = self.text[begin.column : self.now.column].strip()
         if not _holds(condition):
             raise self.error("this is no condition: compare it, as > 50", begin)
         hold, keep, on = 0.0, None, []
@@ -160,7 +134,7 @@ class _Parser:
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 message = f"{self.now.text!r} is not expected here{hint}"
                 raise self.error(message)
-        return Line(condition, severity, name, hold, keep, tuple(on))
+        return Line(condition, said, severity, name, hold, keep, tuple(on))
 
     def target(self, condition: Node) -> str:
         token = self.now
@@ -175,6 +149,8 @@ class _Parser:
         token = self.now
         if token.kind != "duration":
             raise self.error(f"expected a duration such as 5m, not {token.text!r}")
+        if not 0 < token.value <= _LONGEST:
+            raise self.error("a duration is above 0 and at most 30d")
         self.place += 1
         return token.value
 
@@ -252,10 +228,16 @@ class _Parser:
     def atom(self) -> Node:
         token = self.now
         if self.take("("):
+            self.depth += 1
+            if self.depth > _DEEPEST:
+                raise self.error("this is nested too deeply", token)
             inner = self.either()
             self.demand(")")
+            self.depth -= 1
             return inner
         self.place += token.kind != "end"
+        if token.kind == "number" and token.value > _LARGEST:
+            raise self.error("this number is too large", token)
         if token.kind == "number":
             return Number(token.value)
         if token.kind == "duration":
@@ -275,19 +257,29 @@ class _Parser:
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
         return f"unknown name {text!r}; {hint}"
 
+    def argument(self) -> Node:
+        """The first argument of a function: something that changes with time."""
+        begin = self.now
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            raise self.error("this is nested too deeply", begin)
+        inner = self.sum()
+        self.depth -= 1
+        if _holds(inner) or not sources(inner):
+            raise self.error("expected something that changes with time", begin)
+        return inner
+
     def call(self, token: Token) -> Node:
         name = token.text
-        if name.removeprefix(USUAL) in RATIOS or name == _BUSY:
+        if name.removeprefix(USUAL) in RATIOS or name == BUSY:
             window = self.duration()
             self.demand(")")
             return ratio(name, window)
         if name not in RANGES and name not in {"most", "least", "absent"}:
-            known = [*RANGES, *RATIOS, _BUSY, "most", "least", "absent"]
+            known = [*RANGES, *RATIOS, BUSY, "most", "least", "absent"]
             raise self.error(self.unknown(name, known), token)
         begin = self.now
-        inner = self.sum()
-        if _holds(inner) or not sources(inner):
-            raise self.error("expected something that changes with time", begin)
+        inner = self.argument()
         if name == "absent":
             self.demand(")")
             if not isinstance(inner, Select):

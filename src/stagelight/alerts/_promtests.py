@@ -57,6 +57,7 @@ def test(name: str, rules: Iterable[Rule], cases: dict[str, Case]) -> dict[str, 
     evaluator = Evaluator(rules)
     values: dict[str, list[str]] = {}
     checks: list[tuple[float, str, dict[str, Any]]] = []
+    ever: list[dict[str, str]] = []
     lengths = {instance: length for instance, (_, length) in cases.items()}
     for step in range(int(max(lengths.values()) / INTERVAL) + 1):
         now = step * INTERVAL
@@ -71,6 +72,7 @@ def test(name: str, rules: Iterable[Rule], cases: dict[str, Case]) -> dict[str, 
                     column = series(SOURCES[source], instance)
                     values.setdefault(column, []).append(f"{value!r}")
         changes = evaluator.tick(now)
+        ever += [one.labels for one in changes.fired]
         for one in (*changes.fired, *changes.resolved):
             fired = one in changes.fired
             checks += [
@@ -85,7 +87,11 @@ def test(name: str, rules: Iterable[Rule], cases: dict[str, Case]) -> dict[str, 
                     for one in evaluator.standing()
                     if one.labels.get("instance") == instance
                 ]
-                checks.append(_check(now, mine, found))
+                own = [one for one in ever if one.get("instance") == instance]
+                checks += [
+                    _check(now, mine, found),
+                    _check(now, mine, own, over="5h"),
+                ]
     return {
         "name": name,
         "interval": f"{INTERVAL:.0f}s",
@@ -102,16 +108,19 @@ def test(name: str, rules: Iterable[Rule], cases: dict[str, Case]) -> dict[str, 
 
 
 def _check(
-    now: float, labels: dict[str, str], firing: list[dict[str, str]]
+    now: float, labels: dict[str, str], firing: list[dict[str, str]], over: str = ""
 ) -> tuple[float, str, dict[str, Any]]:
-    """Which alerts with these labels fire at a time, and whose they are."""
+    """Which alerts with these labels fire at a time, or fired since, and whose."""
     matchers = [f'{key}="{value}"' for key, value in labels.items()]
     matchers.append('alertstate="firing"')
+    query, name = f"ALERTS{{{', '.join(matchers)}}}", "ALERTS"
+    if over:
+        query, name = f"max_over_time({query}[{over}])", ""
     content = {
-        "expr": f"ALERTS{{{', '.join(matchers)}}}",
+        "expr": query,
         "eval_time": f"{now:.0f}s",
         "exp_samples": [
-            {"labels": f"ALERTS{_braces({**one, 'alertstate': 'firing'})}", "value": 1}
+            {"labels": f"{name}{_braces({**one, 'alertstate': 'firing'})}", "value": 1}
             for one in firing
         ],
     }

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
-import traceback
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _names
 from stagelight._cells import NANOSECONDS
+from stagelight._insight import open_calls
 from stagelight._metrics._look import Look
 from stagelight._registry import REGISTRY
 
@@ -23,7 +22,8 @@ _PLAIN: Final = [
     if metric.kind != _names.HISTOGRAM and metric is not _names.ALERT_STATUS
 ]
 _STATE: Final = {_names.WORKER_TIME.name, _names.WORKER_COUNT.name}
-_DEEP: Final = 24
+#: Workers whose stacks are told.
+_STACKS: Final = 4
 
 
 class _Reader:
@@ -140,22 +140,25 @@ class Graph:
 
 
 def stack(pipeline: str, name: str) -> str | None:
-    """Where the longest-running call of a stage is now.
+    """Where the longest-running calls of a stage are now: one of them, or those stuck.
 
     Args:
         pipeline: Its pipeline.
         name: Its name.
     """
-    oldest, thread = 0, 0
+    found = []
     for stage in REGISTRY.stages():
         if (stage.pipeline.name, stage.name) == (pipeline, name):
-            for slot in list(stage.slots):
-                if slot.since and (not oldest or slot.since < oldest):
-                    oldest, thread = slot.since, slot.worker.thread
-    frame = sys._current_frames().get(thread)  # noqa: SLF001 - documented
-    if frame is None:
+            found += open_calls(stage, 0, _STACKS)
+    if not found:
         return None
-    return "".join(traceback.format_stack(frame)[-_DEEP:])
+    # Those that began long after the longest are at work, not stuck as it is.
+    stuck = [one for one in found if one.seconds > found[0].seconds / 2]
+    return "\n".join(
+        line
+        for one in stuck
+        for line in (f"{one.worker}, for {one.seconds:.3g} s:", *one.stack)
+    )
 
 
 def identity() -> dict[str, str]:

@@ -15,6 +15,7 @@ from stagelight.alerts._expressions import (
     Node,
     Range,
     children,
+    clock,
     scope,
     stretched,
 )
@@ -26,8 +27,13 @@ if TYPE_CHECKING:
 
 #: Where the runbook of a rule without one of its own is.
 RUNBOOK: Final = "docs/alerts.md"
+#: The cause of a rule of the user's.
+USER: Final = "user rule"
 #: Seconds for which an alert goes on after its condition, so that none repeats soon.
 KEEP: Final = 600.0
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SPAN: Final = re.compile(r"\{((?:\d+(?:\.\d+)?(?:ms|[smhd]))+)\}")
+_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
 _ADDRESSED: Final = {
     STAGE: label(_names.STAGE),
     QUEUE: label(_names.QUEUE),
@@ -47,7 +53,8 @@ class Rule:
         on: Names or globs of stages or queues that it is for; none for all.
         off: Names or globs that another rule of its name takes over.
         summary: One line; ``{at}`` is the stage or queue.
-        description: What it means, with ``{value}``, and what to look at.
+        description: What it means, with ``{value}``, and what to look at; durations
+            in braces, such as ``{15m}``, stretch with the time scale.
         unit: How ``{value}`` is shown: ``share``, ``seconds``, ``bytes`` or ``number``.
         cause: What is probably wrong, in one or two words.
         runbook: What to do, as an address.
@@ -110,7 +117,23 @@ class Rule:
             condition=stretched(self.condition, scale),
             hold=self.hold * scale,
             keep=self.keep * scale,
+            description=_SPAN.sub(
+                lambda found: f"{{{clock(_seconds(found) * scale)}}}", self.description
+            ),
         )
+
+    def words(self, **values: str) -> tuple[str, str]:
+        """Summary and description.
+
+        Args:
+            values: What stands for ``{at}`` and ``{value}``.
+        """
+        found = []
+        for text in (self.summary, self.description):
+            for word, value in values.items():
+                text = text.replace(f"{{{word}}}", value)  # noqa: PLW2901
+            found.append(_SPAN.sub(lambda one: _spelled(_seconds(one)), text))
+        return found[0], found[1]
 
     def trend(self) -> tuple[Node, Node, Range] | None:
         """Value, limit and the prediction of where they meet, where it has one."""
@@ -120,6 +143,14 @@ class Rule:
     def limit(self) -> Node | None:
         """What its value is compared with."""
         return next((one.right for one in _comparisons(self.condition)), None)
+
+
+def _seconds(found: re.Match[str]) -> float:
+    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(found[1]))
+
+
+def _spelled(seconds: float) -> str:
+    return clock(seconds) if seconds >= 1 and seconds % 1 == 0 else f"{seconds:.3g} s"
 
 
 def _comparisons(node: Node) -> list[Compare]:
@@ -170,9 +201,9 @@ def user_rule(text: str, number: int = 1) -> Rule:
         hold=line.hold,
         keep=KEEP if line.keep is None else line.keep,
         on=line.on,
-        summary=f"{{at}}: {plain}",
+        summary=f"{{at}}: {line.said}",
         description=f"The value is {{value}}. The rule is: {plain}",
         runbook=f"{RUNBOOK}#rules-of-your-own",
-        cause="user rule",
+        cause=USER,
         line=text,
     )

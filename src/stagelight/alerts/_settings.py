@@ -38,12 +38,14 @@ class AlertSettings:
     Attributes:
         rules: The rules in force, the gravest first.
         interval: Seconds between two evaluations.
+        scale: What every duration of the rules was multiplied by.
         log: Whether alerts go to the logger ``stagelight.alerts``.
         targets: Kind of a target to its address.
     """
 
     rules: tuple[Rule, ...]
     interval: float
+    scale: float
     log: bool
     targets: dict[str, str]
 
@@ -105,6 +107,7 @@ def read(given: Given, scale: float | None = None) -> AlertSettings:
     return AlertSettings(
         tuple(rule.scaled(stretch) for rule in rules),
         _positive(table, "interval", min(max(5.0 * stretch, 0.2), 15.0)),
+        stretch,
         bool(table.get("log", True)),
         targets,
     )

@@ -25,7 +25,12 @@ _RETENTION: Final = 900.0
 RESEND: Final = 60.0
 
 
-def _text(notice: Notice) -> str:
+def in_words(notice: Notice) -> str:
+    """A notice in one line.
+
+    Args:
+        notice: It.
+    """
     if notice.state != FIRING:
         return f"resolved: {notice.summary}"
     victims = f" It explains: {', '.join(notice.victims)}." if notice.victims else ""
@@ -40,7 +45,7 @@ def to_log(notices: list[Notice]) -> None:
     """
     for one in notices:
         level = _LEVEL[one.severity] if one.state == FIRING else logging.INFO
-        LOG.log(level, "%s", _text(one))
+        LOG.log(level, "%s", in_words(one))
 
 
 def to_telemetry(notices: list[Notice]) -> None:
@@ -120,11 +125,11 @@ class Slack:
                 "title": f"[{one.state}] {one.name}: {one.summary}",
                 "text": one.description,
                 "footer": one.runbook,
-                "fallback": _text(one),
+                "fallback": in_words(one),
             }
             for one in notices
         ]
-        text = "\n".join(_text(one) for one in notices)
+        text = "\n".join(in_words(one) for one in notices)
         post(self._address, {"text": text, "attachments": parts})
 
 

@@ -12,18 +12,26 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stagelight._model import Snapshot
+    from stagelight.alerts import Notice
     from stagelight.cli._failures import Group
 
 
-def write(path: Path, state: Snapshot, failures: list[Group]) -> None:
+def write(
+    path: Path, state: Snapshot, failures: list[Group], alerts: list[Notice]
+) -> None:
     """Write it whole or not at all.
 
     Args:
         path: Where to.
         state: State of the process.
         failures: Failed events by stage and error type.
+        alerts: What was told of the rules.
     """
-    document = {**asdict(state), "failures": [asdict(group) for group in failures]}
+    document = {
+        **asdict(state),
+        "failures": [asdict(group) for group in failures],
+        "alerts": [one.document() for one in alerts],
+    }
     handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -11,12 +11,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from stagelight import _guard
-from stagelight.cli import _stderr, _uncaught
+from stagelight.cli import _alerting, _stderr, _uncaught
 from stagelight.cli._failures import Failures
 from stagelight.instrumentation import _children, _install
 
 if TYPE_CHECKING:
     from stagelight._model import Snapshot
+    from stagelight.alerts import Notice
     from stagelight.cli._modules import SetAside
     from stagelight.cli._plan import Plan
 
@@ -97,14 +98,15 @@ class Ending:
             _flushing.end_turns()
             state = snapshot()  # before the flush, whose time is not the program's
             _failures.flush()
+            told = _alerting.end()
             if self._exporting:
                 _flushing.shutdown()
             self._aside.bring_back()
-            self._tell(state)
+            self._tell(state, told)
         except Exception as error:  # noqa: BLE001 - the program's own exit counts
             _guard.caught("report", error)
 
-    def _tell(self, state: Snapshot) -> None:
+    def _tell(self, state: Snapshot, told: list[Notice]) -> None:
         from stagelight.cli import _document
 
         process = replace(
@@ -115,7 +117,7 @@ class Ending:
         state = replace(state, process=process)
         failures = self.failures.groups()
         if self._plan.json is not None:
-            _document.write(self._plan.json, state, failures)
+            _document.write(self._plan.json, state, failures, told)
         if self._plan.explain:
             from stagelight.cli import _explain
 
@@ -126,6 +128,7 @@ class Ending:
             text = _table.render(
                 state,
                 failures,
+                told,
                 terminal=_stderr.is_terminal(),
                 exporting=self._exporting,
                 children=_children.COUNT[0],

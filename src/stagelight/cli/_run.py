@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from stagelight import _failures, _guard, _sinks
 from stagelight._errors import ConfigurationError
-from stagelight.cli import _program, _serving, _stderr
+from stagelight.cli import _alerting, _program, _serving, _stderr
 from stagelight.cli._ending import Ending
 from stagelight.cli._modules import SetAside
 from stagelight.instrumentation import _children, _install, _matching
@@ -27,6 +27,7 @@ def run(plan: Plan) -> None:
     _sinks.CONFIGURED.clear()  # it is served here, or not at all
     exporting = _export(plan)
     _serving.serve(plan)
+    _alerting.start(plan)
     aside = SetAside()
     Ending(plan, aside, exporting=exporting).install()
     try:
@@ -57,14 +58,11 @@ def _export(plan: Plan) -> bool:
                 rescues_per_second=settings.rescues_per_second,
                 json_logs=settings.json_logs,
                 event_id=settings.event_id,
+                alerts=False,
             )
             return True
         if settings.json_logs:
             _logs.write_json_lines()
-        if settings.alerts:
-            from stagelight import alerts
-
-            alerts.start(settings.alerts)
     except ConfigurationError as error:
         sys.stderr.write(f"Error: {error}\n")
         sys.exit(2)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Snapshot,
         StageStats,
     )
+    from stagelight.alerts import Notice
     from stagelight.cli import _failures
 
 _WIDTH: Final = 100
@@ -36,9 +37,10 @@ _HOW: Final = (
 )
 
 
-def render(
+def render(  # noqa: PLR0913 - all that is to be told
     state: Snapshot,
     failures: list[_failures.Group],
+    told: list[Notice],
     *,
     terminal: bool,
     exporting: bool,
@@ -49,6 +51,7 @@ def render(
     Args:
         state: State of the process.
         failures: Failed events by stage and error type.
+        told: Alerts, the oldest first.
         terminal: Whether it is for a terminal, with its width and colours.
         exporting: Whether telemetry was exported.
         children: How many processes the program has started.
@@ -69,6 +72,8 @@ def render(
             console.print(_pipeline(pipeline, failures, state.process.uptime))
     else:
         console.print(f"\nstagelight  {_HOW}")
+    if told:
+        console.print(_alerts(told, state))
     if children:
         console.print(f"children    {_apart(children, exporting=exporting)}")
     console.print(f"telemetry   {_where(state, exporting=exporting)}")
@@ -190,6 +195,23 @@ def _failed(groups: list[_failures.Group]) -> Table:
         table.add_row(
             group.stage, group.error_type, f"{group.count:,}", Text(shown or _NOTHING)
         )
+    return table
+
+
+def _alerts(told: list[Notice], state: Snapshot) -> Table:
+    """Each alert: when it began in the program's time, and whether it has ended."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("alert", no_wrap=True)
+    table.add_column("at", justify="right", no_wrap=True)
+    table.add_column("until", justify="right", no_wrap=True)
+    table.add_column("what", overflow="fold")
+    begun = state.time - state.process.uptime
+    for one in told:
+        ended = "the end" if one.ended is None else _seconds(one.ended - begun)
+        style = "red" if one.severity == "critical" else "yellow"
+        what = _printable(f"{one.name}: {one.summary}")
+        at = _seconds(max(one.began - begun, 0.0))
+        table.add_row(Text(one.severity, style=style), at, ended, Text(what))
     return table
 
 

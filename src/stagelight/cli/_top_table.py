@@ -146,7 +146,7 @@ def screen(
         reverse: Whether the order is turned round.
         top: Rows of a table at most.
     """
-    parts: list[Any] = [_head(document)]
+    parts: list[Any] = [_head(document), *alerts(document)]
     for name, pipeline in document["pipelines"].items():
         health = document["health"]["pipelines"].get(name)
         items = rows(pipeline, health)
@@ -181,6 +181,32 @@ def _head(document: dict[str, Any]) -> Text:
         facts.insert(0, f"{document['host']} pid {process['pid']}")
     text.append("  " + "  ".join(facts), "bright_black")
     return text
+
+
+def alerts(document: dict[str, Any]) -> list[Text]:
+    """One line for each alert that fires and is not explained by another one.
+
+    Args:
+        document: The document.
+    """
+    found = []
+    for one in document.get("alerts", ()):
+        if one.get("explained_by"):
+            continue
+        style = "bold red" if one["severity"] == "critical" else "yellow"
+        text = Text.assemble((one["severity"], style), "  ", (one["name"], "bold"))
+        began = one.get("began")
+        if began:
+            text.append(
+                f" {seconds(max(document['time'] - began, 0.0))}", "bright_black"
+            )
+        found.append(text.append(f"  {_printable(one['summary'])}"))
+    return found
+
+
+def _printable(text: str) -> str:
+    """A text that moves no cursor: names in it are the program's."""
+    return "".join(one if one.isprintable() else "?" for one in text)
 
 
 def _verdict(name: str, pipeline: dict[str, Any]) -> Text:

@@ -9,7 +9,9 @@ import json
 import time
 from typing import Any, Final
 
+from stagelight import _names
 from stagelight._insight import Window
+from stagelight._promql import label, series
 from stagelight._snapshot import DOCUMENT
 from stagelight._version import __version__
 from stagelight.fleet._prometheus import FleetError, Point, Prometheus
@@ -21,6 +23,7 @@ from stagelight.server._document import encode, nested
 
 __all__ = ["Fleet", "FleetError", "Watched"]
 
+_ALERT: Final = series(_names.ALERT_STATUS)
 #: Seconds that the window looks back: two scrapes or more at the usual intervals.
 WINDOW: Final = 60.0
 
@@ -102,7 +105,7 @@ class Fleet:
             "process": process_stats(later, now),
             "pipelines": pipelines,
             "health": health_report(numbers, now),
-            "alerts": [],
+            "alerts": firing(later),
             "failed": [],
             "tap": False,
             "trace_url": None,
@@ -140,6 +143,32 @@ class Fleet:
                 f"there are several services, pass one of {', '.join(jobs)}"
             )
         return self._service or jobs[0]
+
+
+def firing(points: list[Point]) -> list[dict[str, Any]]:
+    """The alerts that processes say to fire, the gravest first.
+
+    Args:
+        points: Series of now.
+    """
+    found = []
+    for one in points:
+        if one.name != _ALERT or not one.value:
+            continue
+        place = one.labels.get(label(_names.STAGE)) or one.labels.get(
+            label(_names.QUEUE), ""
+        )
+        instance = one.labels.get("instance", "")
+        found.append(
+            {
+                "name": one.labels.get(label(_names.ALERT), ""),
+                "severity": one.labels.get(label(_names.SEVERITY), "warning"),
+                "state": "firing",
+                "pipeline": one.labels.get(label(_names.PIPELINE), ""),
+                "summary": f"{place or 'the process'}, says {instance}",
+            }
+        )
+    return sorted(found, key=lambda one: (one["severity"], one["name"]))
 
 
 def _is_ours(point: Point) -> bool:

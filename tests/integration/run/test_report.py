@@ -271,3 +271,60 @@ def test_settings_that_cannot_be_right(script, env, message):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("Error: ")
     assert message in done.stderr
+
+
+FAULTY = """
+import queue, time
+jobs = queue.Queue(10)
+for number in range(5):
+    jobs.put(number)
+time.sleep(1.5)
+while not jobs.empty():
+    jobs.get()
+time.sleep(1.5)
+"""
+RULE = """
+[alerts]
+interval = 0.2
+rules = ["critical Deep: queue.size > 3 keep 200ms on jobs"]
+"""
+
+
+@pytest.fixture
+def faulty(tmp_path: Path) -> Path:
+    """A program whose queue is deep for a while, and a rule that is about it."""
+    (tmp_path / "stagelight.toml").write_text(RULE, encoding="utf-8")
+    path = tmp_path / "faulty.py"
+    path.write_text(FAULTY, encoding="utf-8")
+    return path
+
+
+def test_alerts_are_told(faulty, tmp_path):
+    """What fires is told on stderr at once, and is in the table and the document."""
+    document = tmp_path / "end.json"
+    prefix = (*RUN, "--json", str(document))
+    done = run_program(faulty, prefix=prefix, cwd=tmp_path)
+    assert done.returncode == 0
+    told = [one for one in done.stderr.splitlines() if one.startswith("stagelight  ")]
+    assert told[0].startswith("stagelight  critical: jobs: queue.size > 3. The value")
+    assert told[1].startswith("stagelight  resolved: jobs: ")
+    assert re.search(r"(?m)^critical +[\d.]+ m?s +[\d.]+ s +Deep: jobs", done.stderr)
+    (found,) = json.loads(document.read_text(encoding="utf-8"))["alerts"]
+    assert (found["name"], found["state"]) == ("Deep", "resolved")
+
+
+@pytest.mark.parametrize("options", [("--no-table",), ()])
+def test_alerts_that_nobody_is_told_of(faulty, tmp_path, options):
+    """--no-table leaves stderr to the program; alerts = false evaluates nothing."""
+    env = {} if options else {"STAGELIGHT_ALERTS": "false"}
+    done = run_program(faulty, prefix=(*RUN, *options), cwd=tmp_path, env=env)
+    assert "critical" not in done.stderr
+
+
+def test_a_wrong_rule_is_refused(faulty, tmp_path):
+    """The program does not run with a rule that cannot be read; the column is told."""
+    text = RULE.replace("queue.size", "queue.siz")
+    (tmp_path / "stagelight.toml").write_text(text, encoding="utf-8")
+    done = run_program(faulty, prefix=RUN, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "alerts.rules, line 1, column 16: unknown name 'queue.siz'" in done.stderr

@@ -12,6 +12,7 @@ import pytest
 from stagelight._doctor import _collector, _http, _jaeger, _logs, _prometheus
 from stagelight._doctor._findings import Report
 from stagelight._doctor._probe import Probe
+from stagelight.alerts import default_rules
 
 
 @pytest.fixture
@@ -220,29 +221,26 @@ def vector(value, **labels):
     return data({"result": [{"metric": metric, "value": [0, str(value)]}]})
 
 
+LOADED = [
+    {
+        "name": rule.name,
+        "type": "alerting",
+        "query": "stagelight_queue_size > 1",
+        "duration": rule.hold,
+        "labels": {"severity": rule.severity},
+        "health": "ok",
+        "state": "firing" if rule.name == "StageStalled" else "inactive",
+    }
+    for rule in default_rules()
+]
+QUIET = [{**one, "state": "inactive"} for one in LOADED]
 GOOD = {
     "/api/v1/status/flags": data({"enable-feature": "exemplar-storage"}),
     "/api/v1/query": vector(2),
     "/api/v1/query_exemplars": data(
         [{"exemplars": [{"labels": {"trace_id": PROBE.trace_id}}]}]
     ),
-    "/api/v1/rules": data(
-        {
-            "groups": [
-                {
-                    "rules": [
-                        {
-                            "name": "QueueFull",
-                            "type": "alerting",
-                            "query": "stagelight_queue_size > 1",
-                            "health": "ok",
-                            "state": "firing",
-                        }
-                    ]
-                }
-            ]
-        }
-    ),
+    "/api/v1/rules": data({"groups": [{"rules": LOADED}]}),
     "/api/v1/alertmanagers": data(
         {"activeAlertmanagers": [{"url": "http://a:9093/api/v2/alerts"}]}
     ),
@@ -268,7 +266,7 @@ def test_a_good_prometheus(serve, monkeypatch):
     assert told(ask_prometheus(serve, monkeypatch)) == [
         ("ok", "shows 2 events in stagelight_stage_consumed_events_total"),
         ("ok", "a bucket of the histogram leads to the trace"),
-        ("ok", "alerts loaded: 1; firing now: QueueFull"),
+        ("ok", "alerts loaded: 14; firing now: StageStalled"),
         ("ok", "Prometheus sends alerts to http://a:9093"),
     ]
 
@@ -343,6 +341,33 @@ def test_rules_by_way_of_recorded_series(serve, monkeypatch):
             "state": "firing",
         },
     ]
+    answer = {"/api/v1/rules": data({"groups": [{"rules": [*rules, *QUIET]}]})}
+    report = ask_prometheus(serve, monkeypatch, answer.items())
+    assert ("ok", "alerts loaded: 15, none of them fires") in told(report)
+
+
+def test_rules_that_are_missing_are_named(serve, monkeypatch):
+    """A rule that nobody loaded, and one of another scale, are told by their names."""
+    rules = [dict(one) for one in QUIET if one["name"] != "StagePoison"]
+    for one in rules:
+        if one["name"] == "StageSaturated":
+            one["duration"] = 15
     answer = {"/api/v1/rules": data({"groups": [{"rules": rules}]})}
     report = ask_prometheus(serve, monkeypatch, answer.items())
-    assert ("ok", "alerts loaded: 1, none of them fires") in told(report)
+    found = [one for one in told(report) if one[1].startswith(("not", "loaded with"))]
+    assert found == [
+        ("warning", "not loaded: 1 of the rules in force: StagePoison (warning)"),
+        (
+            "warning",
+            "loaded with other settings: StageSaturated (for 15 s, here 900 s)",
+        ),
+    ]
+
+
+def test_a_wrong_setting_is_told(serve, monkeypatch, tmp_path):
+    """What should be loaded cannot be told where the setting is wrong."""
+    (tmp_path / "stagelight.toml").write_text("[alerts]\nscal = 2\n")
+    monkeypatch.chdir(tmp_path)
+    report = ask_prometheus(serve, monkeypatch)
+    [found] = [one for one in report.findings if one.hop == "rules"]
+    assert (found.status, "unknown key 'scal'" in found.text) == ("failed", True)

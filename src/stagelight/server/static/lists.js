@@ -37,13 +37,26 @@ export function alerts(host, document, pipeline) {
   const lost = Object.entries(document.process.telemetry_dropped);
   replace(host, JSON.stringify([document.alerts, findings, errors, lost]), () => {
     const lines = [
-      ...document.alerts.map((one) => entry(one.severity ?? "warning", one.name, one.summary ?? one.description ?? "")),
+      ...document.alerts.filter((one) => !one.explained_by).map(alert),
       ...findings.map((one) => entry("finding", `${one.check} ${one.place}`, one.text)),
       ...errors.map(([place, number]) => entry("finding", "stagelight", `${number} errors of its own in ${place}`)),
       ...lost.map(([signal, number]) => entry("warning", "telemetry", `${number} ${signal} were lost on their way out`)),
     ];
     return lines.length ? h("ul", { class: "list" }, lines) : empty("Nothing to report: no alert, and all numbers add up.");
   });
+}
+
+/** An alert that fires: since when, what it means, what it explains, and where it hangs. */
+function alert(one) {
+  const explains = one.victims?.length ? h("div", { class: "message" }, `It explains ${one.victims.join(", ")}.`) : null;
+  const link = /^https?:\/\//.test(one.runbook_url ?? "") ? h("a", { href: one.runbook_url, target: "_blank", rel: "noopener noreferrer" }, "what to do") : null;
+  return h("li", {},
+    h("div", { class: "line" },
+      h("span", { class: `chip ${one.severity ?? "warning"}` }, one.severity ?? "warning"), h("strong", {}, one.name),
+      one.began ? h("time", { datetime: new Date(one.began * 1000).toISOString() }, `since ${f.clock(one.began)}`) : null, link),
+    h("div", { class: "message" }, h("strong", {}, one.summary ?? "")),
+    h("div", { class: "message" }, one.description ?? ""), explains,
+    one.stack ? h("pre", { tabindex: 0, class: "stacktrace", "aria-label": "Where it hangs" }, one.stack) : null);
 }
 
 function entry(kind, name, words) {
