@@ -242,7 +242,10 @@ def test_overrides_change_parameters_for_all_or_for_some():
     ("setting", "message"),
     [
         ({"StageSaturate": {}}, "did you mean StageSaturated"),
-        ({"StageSaturated": {"shar": 1}}, "unknown parameter 'shar'; it has horizon"),
+        (
+            {"StageSaturated": {"shar": 1}},
+            "unknown parameter 'shar'; it has fewer, horizon",
+        ),
         ({"StageSaturated": {"share": "much"}}, "it takes a number, a share"),
         ({"StageSaturated": 5}, "a table of parameters"),
         ({"StageSaturated": {"enabled": 1}}, "true or false"),

@@ -6,6 +6,7 @@ in place before stagelight is imported, which binds the functions of ``time``.
 
 from __future__ import annotations
 
+import queue
 import time
 
 NANOSECONDS = 1_000_000_000
@@ -39,3 +40,4 @@ class Clock:
         time.perf_counter = time.monotonic = lambda: 1.0 + self.now()
         time.time_ns = lambda: EPOCH * NANOSECONDS + self._nanoseconds()
         time.time = lambda: EPOCH + self.now()
+        queue.time = time.monotonic  # type: ignore[attr-defined] - bound on import

@@ -43,7 +43,7 @@ class Watch:
         self.plan, self.clock, self.end = plan, clock, end
         self.outcome = Outcome(plan.onset, None, {"R0": [], "ours": []}, plan.stage)
         self._full: dict[int, float] = {}
-        self._engine = Engine(default_rules(), interval=STEP, log=False)
+        self._engine = Engine(default_rules(), interval=STEP, log=None)
         self._usual = Listener(Evaluator(collapse_rules()))
         inner = self._engine.evaluator.add
 
@@ -125,7 +125,7 @@ def run(kind: str, family: str, seed: str, hours: float) -> dict[str, Any]:
         kind: ``threads`` or ``tasks``.
         family: A family of faults or controls.
         seed: Its seed.
-        hours: How long a control runs.
+        hours: How long it runs at the most.
 
     Returns:
         The outcome, as plain data.
@@ -135,13 +135,15 @@ def run(kind: str, family: str, seed: str, hours: float) -> dict[str, Any]:
     fault = family in FAULTS
     plan = (FAULTS if fault else CONTROLS)[family](f"{seed} {kind}")
     _virtual_memory(plan, clock)
-    from stagelight._process import watch_collector
+    from stagelight._pauses import PAUSES
 
-    watch_collector()
+    PAUSES.install()
     from bench.decay.live import programs
     from bench.decay.live.threads import Threads
 
-    end = plan.onset + 2.5 * plan.length if fault else hours * HOUR
+    end = hours * HOUR
+    if fault:
+        end = min(end, plan.onset + 2.5 * plan.length)
     watch = Watch(plan, clock, end)
     if kind == "threads":
         threads = Threads(clock)
@@ -155,7 +157,7 @@ def run(kind: str, family: str, seed: str, hours: float) -> dict[str, Any]:
 def main() -> None:
     """Run what the arguments say, and print its outcome."""
     kind, family, seed, *hours = sys.argv[1:]
-    print(json.dumps(run(kind, family, seed, float(hours[0]) if hours else 12.0)))
+    print(json.dumps(run(kind, family, seed, float(hours[0]) if hours else 24.0)))
     sys.stdout.flush()
     os._exit(0)  # its threads wait in a time that no longer passes
 
