@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench.nab.corpus import FILES, Series, load
+from bench.nab.corpus import FILES, Series, read_corpus
 from bench.nab.scoring import PROFILES, points, rows
 
 from stagelight.alerts._anomaly import Detector
@@ -40,7 +40,7 @@ def main() -> int:
     parser.add_argument("--results", metavar="NAME", help="of a detector of theirs")
     options = parser.parse_args()
     try:
-        corpus = load(options.folder)
+        corpus = read_corpus(options.folder)
     except OSError as error:
         print(error, file=sys.stderr)
         return 2

@@ -32,7 +32,7 @@ class Series:
     windows: list[tuple[int, int]]
 
 
-def load(folder: Path) -> list[Series]:
+def read_corpus(folder: Path) -> list[Series]:
     """All files, in the order of their names.
 
     Args:

@@ -9,7 +9,7 @@ from math import pi, sin
 
 import pytest
 from bench.nab.__main__ import main
-from bench.nab.corpus import Series, load
+from bench.nab.corpus import Series, read_corpus
 from bench.nab.scoring import PROFILES, points, rows
 
 from stagelight.alerts._anomaly import NOTABLE, Detector
@@ -100,7 +100,7 @@ def test_a_copy_of_the_benchmark_is_read_and_scored(tmp_path, monkeypatch, capsy
     windows = {"real/cpu.csv": [[f"{stamps[595]}.000000", f"{stamps[650]}.000000"]]}
     labels = tmp_path / "labels" / "combined_windows.json"
     labels.write_text(json.dumps(windows))
-    assert load(tmp_path)[0].windows == [(595, 650)]
+    assert read_corpus(tmp_path)[0].windows == [(595, 650)]
     monkeypatch.setattr("sys.argv", ["nab", str(tmp_path / "data")])
     assert main() == 0
     out, err = capsys.readouterr()
