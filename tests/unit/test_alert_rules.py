@@ -250,6 +250,7 @@ def test_overrides_change_parameters_for_all_or_for_some():
         ({"StageSaturated": 5}, "a table of parameters"),
         ({"StageSaturated": {"enabled": 1}}, "true or false"),
         ({"scale": 0}, "a number above 0"),
+        ({"enabled": "no"}, "alerts.enabled: 'no' is not accepted"),
         ({"webhook": "example.com"}, "http:// or https://"),
         ({"rules": "queue.size > 5"}, "a list of lines"),
         ({"rules": ["queue.siz > 5"]}, "alerts.rules, line 1, column 1"),

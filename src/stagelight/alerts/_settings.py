@@ -41,6 +41,7 @@ class AlertSettings:
         scale: What every duration of the rules was multiplied by.
         log: Whether alerts go to the logger ``stagelight.alerts``.
         targets: Kind of a target to its address.
+        enabled: Whether they are evaluated in the process.
     """
 
     rules: tuple[Rule, ...]
@@ -48,6 +49,7 @@ class AlertSettings:
     scale: float
     log: bool
     targets: dict[str, str]
+    enabled: bool = True
 
 
 def load_rules(given: Given, scale: float | None = None) -> list[Rule]:
@@ -108,9 +110,17 @@ def read(given: Given, scale: float | None = None) -> AlertSettings:
         tuple(rule.scaled(stretch) for rule in rules),
         _positive(table, "interval", min(max(5.0 * stretch, 0.2), 15.0)),
         stretch,
-        bool(table.get("log", True)),
+        _flag(table, "log"),
         targets,
+        _flag(table, "enabled"),
     )
+
+
+def _flag(table: Mapping[str, Any], key: str) -> bool:
+    value = table.get(key, True)
+    if isinstance(value, bool):
+        return value
+    raise ConfigurationError(f"alerts.{key}: {value!r} is not accepted; true or false")
 
 
 def _positive(table: Mapping[str, Any], key: str, default: float) -> float:

@@ -313,10 +313,14 @@ def test_alerts_are_told(faulty, tmp_path):
     assert (found["name"], found["state"]) == ("Deep", "resolved")
 
 
-@pytest.mark.parametrize("options", [("--no-table",), ()])
-def test_alerts_that_nobody_is_told_of(faulty, tmp_path, options):
+@pytest.mark.parametrize("how", ["--no-table", "variable", "key"])
+def test_alerts_that_nobody_is_told_of(faulty, tmp_path, how):
     """--no-table leaves stderr to the program; alerts = false evaluates nothing."""
-    env = {} if options else {"STAGELIGHT_ALERTS": "false"}
+    options = (how,) if how.startswith("-") else ()
+    env = {"STAGELIGHT_ALERTS": "false"} if how == "variable" else {}
+    if how == "key":
+        text = RULE.replace("interval = 0.2", "interval = 0.2\nenabled = false")
+        (tmp_path / "stagelight.toml").write_text(text, encoding="utf-8")
     done = run_program(faulty, prefix=(*RUN, *options), cwd=tmp_path, env=env)
     assert "critical" not in done.stderr
 
