@@ -6,6 +6,7 @@ import json
 import random
 from datetime import datetime, timedelta
 from math import pi, sin
+from types import SimpleNamespace
 
 import pytest
 from bench.nab.__main__ import main
@@ -13,6 +14,7 @@ from bench.nab.corpus import Series, read_corpus
 from bench.nab.scoring import PROFILES, points, rows
 
 from stagelight.alerts._anomaly import NOTABLE, Detector
+from stagelight.alerts._hints import EVERY, Hints
 
 DAY = 86_400
 STEP = 300
@@ -114,3 +116,26 @@ def test_without_the_benchmark_it_says_where_to_get_it(tmp_path, monkeypatch, ca
     monkeypatch.setattr("sys.argv", ["nab", str(tmp_path)])
     assert main() == 2
     assert "https://github.com/numenta/NAB" in capsys.readouterr().err
+
+
+def test_a_stage_that_does_what_it_seldom_did_is_a_hint():
+    """Two calm days, then calls of three times the length: one hint, with its value."""
+    hints = Hints()
+    rng = random.Random(2)
+    count = spent = 0
+    for step in range(2 * 288 + 12):
+        slow = step >= 2 * 288
+        count += 300
+        spent += int(300 * rng.gauss(0.1, 0.002) * 1e9 * (3 if slow else 1))
+        totals = SimpleNamespace(count=count, sum=spent, failures={})
+        stage = SimpleNamespace(pipeline=SimpleNamespace(name="shop"), name="pay")
+        look = SimpleNamespace(stages=[(stage, SimpleNamespace(totals=totals))])
+        hints.update(1e9 + step * EVERY, look)
+        if step == 2 * 288 - 1:
+            assert hints.documents() == []
+    found = hints.documents()[-1]
+    assert (found["stage"], found["what"]) == ("pay", "service time")
+    assert found["value"] == pytest.approx(0.3, rel=0.1)
+    assert found["time"] >= 1e9 + 2 * 288 * EVERY
+    hints.update(4e9, SimpleNamespace(stages=[]))
+    assert hints.documents() == []

@@ -36,6 +36,12 @@ def make_document(
         trace_url: Address of a trace, with ``{trace_id}`` in it.
     """
     alerts: list[dict[str, Any]] = []
+    hints: list[dict[str, Any]] = []
+    for tell in list(_sinks.HINTS):
+        try:
+            hints += tell()
+        except Exception as error:  # noqa: BLE001, PERF203 - the rest is to be seen
+            _guard.caught("hints", error)
     for source in list(_sinks.ALERTS):
         try:
             alerts += [one for one in source() if one.get("state") != "resolved"]
@@ -53,6 +59,7 @@ def make_document(
         "pipelines": state.pipelines,
         "health": monitor.report(),
         "alerts": alerts,
+        "hints": hints,
         "failed": failed.latest(),
         "tap": tap,
         "trace_url": trace_url,
