@@ -86,6 +86,8 @@ STATUS: Final[list[Callable[[], Iterable[tuple[str, str, str]]]]] = []
 
 #: Gives the alerts of now as plain data, where somebody evaluates rules.
 ALERTS: Final[list[Callable[[], list[dict[str, Any]]]]] = []
+#: What a stage seldom did, for the page.
+HINTS: Final[list[Callable[[], list[dict[str, Any]]]]] = []
 #: Told of stage, event, and result or exception of a call, while somebody looks.
 TAPS: Final[list[Callable[[StageRecord, Any, Any, BaseException | None], None]]] = []
 

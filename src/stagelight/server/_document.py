@@ -43,6 +43,12 @@ def make_document(
         live: Whether only what the page shows is wanted.
     """
     alerts: list[dict[str, Any]] = []
+    hints: list[dict[str, Any]] = []
+    for tell in list(_sinks.HINTS):
+        try:
+            hints += tell()
+        except Exception as error:  # noqa: BLE001, PERF203 - the rest is to be seen
+            _guard.caught("hints", error)
     for source in list(_sinks.ALERTS):
         try:
             alerts += [one for one in source() if one.get("state") != "resolved"]
@@ -60,6 +66,7 @@ def make_document(
         "pipelines": live_pipelines(past) if live else snapshot(past).pipelines,
         "health": live_health(monitor.report()) if live else monitor.report(),
         "alerts": alerts,
+        "hints": hints,
         "failed": failed.latest()[: SHOWN if live else None],
         "tap": tap,
         "capture": _failures.installed() is not None,
