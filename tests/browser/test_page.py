@@ -362,6 +362,7 @@ class Service:
             "time": time.time(),
             "instances": ["10.0.0.1:9464", "10.0.0.2:9464", "10.0.0.3:9464"],
             "process": {**self.whole["process"], "telemetry_cost": None, "pid": 0},
+            "alerts": [{"name": "StageSaturated", "severity": "warning"}],
         }
         text = json.dumps(document)
         found = json.loads(text)
@@ -389,6 +390,12 @@ def test_a_whole_service_is_shown_and_each_of_its_processes(page, pipeline) -> N
         page.open()
         page.until(lambda: page.cell("price", "count") == "300")
         assert page.texts("#where")[0].startswith("3 processes")
+        assert page.texts("#failed-title") == ["Failures by stage"]
+        (errors,) = page.texts("#failed [data-stage-errors]")
+        assert errors.split()[0] == "price"
+        assert "LookupError 1" in errors
+        (alert,) = page.texts("#alerts li")
+        assert "StageSaturated" in alert
         picker = Select(page.driver.find_element(By.ID, "process"))
         assert [one.text for one in picker.options][:2] == ["all", "10.0.0.1:9464"]
         picker.select_by_visible_text("10.0.0.2:9464")

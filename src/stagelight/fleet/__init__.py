@@ -12,6 +12,7 @@ from typing import Any, Final
 from stagelight._insight import Window
 from stagelight._snapshot import DOCUMENT
 from stagelight._version import __version__
+from stagelight.fleet._alerts import firing
 from stagelight.fleet._prometheus import FleetError, Point, Prometheus
 from stagelight.fleet._reading import PipelineNumbers, read, sight
 from stagelight.fleet._stats import health_report, pipeline_stats, process_stats
@@ -102,7 +103,7 @@ class Fleet:
             "process": process_stats(later, now),
             "pipelines": pipelines,
             "health": health_report(numbers, now),
-            "alerts": [],
+            "alerts": self._alerts(service, pipelines),
             "failed": [],
             "tap": False,
             "trace_url": None,
@@ -119,6 +120,13 @@ class Fleet:
         histories = self._histories.get(instance, {})
         now = time.time()
         return {name: one.document(now, hours=hours) for name, one in histories.items()}
+
+    def _alerts(self, service: str, pipelines: dict[str, Any]) -> list[dict[str, Any]]:
+        """What fires; without rules, or an API that tells of them, nothing."""
+        try:
+            return firing(self._prometheus, service, pipelines)
+        except FleetError:
+            return []
 
     def _name(self, points: list[Point]) -> str:
         """Name of the service; without one asked for there must be one only."""

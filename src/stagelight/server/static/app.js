@@ -1,6 +1,7 @@
 // The page: one document a second, shown. The same document is at /stats.
 import { Detail } from "./detail.js";
 import { attribute, byId, h, replace, text } from "./dom.js";
+import { byStage } from "./errors.js";
 import * as f from "./format.js";
 import { FlowGraph } from "./graph.js";
 import * as lists from "./lists.js";
@@ -41,7 +42,9 @@ function show() {
     if (state.stage) detail.update(state.stage, name, pipeline, health, series);
     else if (detail.stage) detail.hide();
   }
-  lists.failed(byId("failed"), all);
+  text(byId("failed-title"), all.instances ? "Failures by stage" : "Latest failed events");
+  if (all.instances) byStage(byId("failed"), pipeline);
+  else lists.failed(byId("failed"), all);
   lists.alerts(byId("alerts"), all, pipeline);
   lists.health(byId("health"), all);
   const cost = all.process.telemetry_cost;
