@@ -67,6 +67,7 @@ function verdict(all, pipeline, health) {
   text(byId("state"), all.health.state);
   text(byId("reason"), all.health.state === "healthy" ? `since ${f.clock(all.health.since)}` : all.health.reason);
   text(byId("bottleneck"), worst ? headline(worst) : "No stage limits the pipeline: its workers mostly wait for input.");
+  attribute(byId("verdict"), "data-bottleneck", worst ? "yes" : null);
   text(byId("evidence"), worst ? `${worst.evidence}.` : "");
   text(byId("spoken"), `${all.health.state}. ${worst ? `Bottleneck: ${worst.stage}.` : "No bottleneck."}`);
   const insights = Object.values(pipeline?.insight.stages ?? {});
