@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from stagelight import _names
 from stagelight.cli._top_table import alerts as shown
-from stagelight.fleet import firing
+from stagelight.fleet._alerts import said, together
 from stagelight.fleet._prometheus import Point, selectors
 from stagelight.fleet._reading import distribution, read, sight
 
@@ -118,8 +118,9 @@ def test_alerts_of_all_processes() -> None:
         point("alert_status_ratio", 0.0, alert_name="B", alert_severity="warning"),
         point("alert_status_ratio", 1.0, **grave),
     ]
-    found = firing(series)
+    found = said(series)
     assert [one["name"] for one in found] == ["C", "A"]
+    assert together(found, found) == found
     lines = [one.plain for one in shown({"time": 5.0, "alerts": found})]
     assert lines == ["critical  C  price, says ", "warning  A  the process, says "]
 
