@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import os
 import threading
-from struct import Struct
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Final
 
 from stagelight import _guard
 from stagelight._cells import NANOSECONDS, subtract, unpack
 from stagelight._distribution import BATCH, NEVER, value_at
-from stagelight._totals import HISTORY, Totals
+from stagelight._history import FIELD, HISTORY, NOTHING, past, with_second
+from stagelight._totals import Totals
 
 if TYPE_CHECKING:
     from stagelight._deferred import Deferred
     from stagelight._frames import Frame
+    from stagelight._history import Past
     from stagelight._journey import Journey, Turn
     from stagelight._quiet import Quiet
     from stagelight._records import StageRecord
@@ -38,9 +39,6 @@ _SLOWER: Final = 2
 _RECENT: Final = 60
 _ENOUGH: Final = 500
 _SLOW: Final = 1_000_000
-
-#: A second's count. Rings are bytes: the garbage collector does not look at them.
-_COUNT: Final = Struct("I")
 
 #: Bits of ``Worker.alert``: why the next call must take the full path.
 TRACING: Final = 1
@@ -164,9 +162,9 @@ class Slot(Totals):
             (second, finished, errors),
             *((x, 0, 0) for x in idle),
         ):
-            _COUNT.pack_into(ring, at % HISTORY * _COUNT.size, number)
+            FIELD.pack_into(ring, at % HISTORY * FIELD.size, number)
             if wrongs is not None:
-                _COUNT.pack_into(wrongs, at % HISTORY * _COUNT.size, wrong)
+                FIELD.pack_into(wrongs, at % HISTORY * FIELD.size, wrong)
 
     def _learn(self, second: int) -> None:
         """Find from which duration on a call is slow, by the last minute or two."""
@@ -180,21 +178,16 @@ class Slot(Totals):
         if second - self.learned >= _RECENT:
             self.before, self.known, self.learned = packed, number, second
 
-    def seconds(self) -> dict[int, tuple[int, int]]:
+    @property
+    def past(self) -> Past:
         """The per-second history, the running second included."""
-        now, ring, wrongs = self.second, self.ring, self.wrongs
-        if not now:
-            return {}
-        history = {now: (self.finished - self.marked, self.errors - self.marred)}
-        if ring is None:
-            return history
-        for second in range(max(now - HISTORY + 1, 0), now):
-            place = second % HISTORY * _COUNT.size
-            (finished,) = _COUNT.unpack_from(ring, place)
-            (errors,) = _COUNT.unpack_from(wrongs, place) if wrongs else (0,)
-            if finished:
-                history[second] = finished, errors
-        return history
+        if not self.second:
+            return NOTHING
+        return with_second(
+            past(self.second, self.ring, self.wrongs),
+            self.finished - self.marked,
+            self.errors - self.marred,
+        )
 
     def zero(self) -> None:
         """Forget what was counted; what is open stays open."""
@@ -207,7 +200,8 @@ class Slot(Totals):
 
 
 def _ring() -> bytearray:
-    return bytearray(_COUNT.size * HISTORY)
+    # Bytes: the garbage collector does not look at them.
+    return bytearray(FIELD.size * HISTORY)
 
 
 class Worker:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from stagelight import _names
 from stagelight._distribution import Distribution
-
-#: Seconds of per-second history kept for the rates in ``stats()``.
-HISTORY: Final = 64
+from stagelight._history import NOTHING, Past, by_second, merged
 
 
 class Totals(Distribution):
@@ -24,7 +20,7 @@ class Totals(Distribution):
         "_drops",
         "_ends",
         "_failures",
-        "_history",
+        "_past",
         "apart",
         "attended",
         "blocked",
@@ -46,7 +42,7 @@ class Totals(Distribution):
         self._drops: dict[tuple[str, bool], int] | None = None
         self._failures: dict[tuple[str, str], Distribution] | None = None
         self._ends: dict[str, int] | None = None
-        self._history: dict[int, tuple[int, int]] | None = None
+        self._past: Past = NOTHING
 
     @property
     def drops(self) -> dict[tuple[str, bool], int]:
@@ -73,12 +69,14 @@ class Totals(Distribution):
         return found
 
     @property
+    def past(self) -> Past:
+        """The per-second history, the running second included."""
+        return self._past
+
+    @property
     def history(self) -> dict[int, tuple[int, int]]:
         """Second on the monotonic clock -> (finished, errors) within it."""
-        found = self._history
-        if found is None:
-            found = self._history = {}
-        return found
+        return by_second(self.past)
 
     @property
     def finished(self) -> int:
@@ -138,13 +136,8 @@ class Totals(Distribution):
         if other._failures:
             for key, part in list(other._failures.items()):
                 self.failure(*key).merge(part)
-        if not history:
-            return
-        for second, (finished, errors) in other.seconds().items():
-            before = self.history.get(second, (0, 0))
-            self.history[second] = (before[0] + finished, before[1] + errors)
-        while len(self.history) > HISTORY:
-            del self.history[min(self.history)]
+        if history:
+            self._past = merged(self._past, other.past)
 
     def failure(self, outcome: str, error_type: str) -> Distribution:
         """The distribution of one outcome other than success."""
@@ -159,7 +152,3 @@ class Totals(Distribution):
         self.fold()
         for part in (self._failures or {}).values():
             part.fold()
-
-    def seconds(self) -> dict[int, tuple[int, int]]:
-        """The per-second history, the running second included."""
-        return dict(self._history or {})

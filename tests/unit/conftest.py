@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import sys
 import time
@@ -75,6 +76,7 @@ class SteppingClock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> SteppingClock:
     """The clock of everything that is observed after this point."""
     stepping = SteppingClock()
+    importlib.import_module("stagelight._queue._threads")  # else only with a queue
     for name, module in list(sys.modules.items()):
         if (
             name.startswith("stagelight.")

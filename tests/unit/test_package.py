@@ -43,6 +43,7 @@ LAYERS = [
             "_sinks",
             "_cells",
             "_distribution",
+            "_history",
             "_totals",
             "_shapes",
             "_slots",

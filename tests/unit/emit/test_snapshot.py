@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import stagelight
 from stagelight import _guard, _model, _names, _snapshot
 from stagelight._cells import NANOSECONDS
+from stagelight._history import merged, with_second
 from stagelight._totals import Totals
 
 
@@ -134,7 +135,10 @@ def test_of_the_oldest_second_the_share_in_the_window_counts(pipeline, work, clo
 def test_rates_lie_between_their_windows(history, now):
     """A rate over w seconds has all of the last w - 1, and nothing older than w + 1."""
     totals = Totals()
-    totals.history.update({at: (count, 0) for at, count in history.items()})
+    for at, count in history.items():
+        second = with_second((at, 0, 0), count, 0)
+        totals._past = merged(totals._past, second)
+    history = {at: count for at, (count, _) in totals.history.items()}
     rates = _snapshot.rates(totals, now)
     second = now // NANOSECONDS
     for window, rate in ((1, rates.s1), (10, rates.s10), (60, rates.s60)):
