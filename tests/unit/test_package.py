@@ -44,6 +44,7 @@ LAYERS = [
             "_cells",
             "_distribution",
             "_history",
+            "_slices",
             "_totals",
             "_shapes",
             "_slots",

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from stagelight import _guard, _names, _sinks
 from stagelight._cells import NANOSECONDS
 from stagelight._distribution import Distribution
-from stagelight._metrics._slices import Slices
 from stagelight._registry import REGISTRY
+from stagelight._slices import Slices
 from stagelight._snapshot import memory
 
 if TYPE_CHECKING:
