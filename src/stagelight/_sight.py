@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from stagelight import _cpu, _names
 from stagelight._registry import REGISTRY
+from stagelight._slices import Slices
 
 if TYPE_CHECKING:
     from stagelight._buffers import PoolRecord, QueueRecord
@@ -110,11 +111,13 @@ def look(record: PipelineRecord) -> tuple[Sight, dict[str, StageReading]]:
     workers: dict[int, WorkerSight] = {}
     backlogs = [pool.backlog for pool in pools]
     observed: dict[Worker, int] = {}
-    readings = {one.name: one.read(observed) for one in stages}
+    slices = Slices()
+    readings = {one.name: one.read(observed) for one in slices.over(stages)}
     sight = Sight(
         at=clock(),
         stages={
-            one.name: see_stage(one, readings[one.name], workers) for one in stages
+            one.name: see_stage(one, readings[one.name], workers)
+            for one in slices.over(stages)
         },
         queues={one.name: see_queue(one) for one in (*queues, *backlogs)},
         pools={pool.name: pool.limit for pool in pools},

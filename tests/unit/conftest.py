@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import sys
 import time
@@ -79,6 +80,7 @@ class SteppingClock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[SteppingClock]:
     """The clock of everything that is observed after this point."""
     stepping = SteppingClock()
+    importlib.import_module("stagelight._queue._threads")  # else only with a queue
     for name, module in list(sys.modules.items()):
         if (
             name.startswith("stagelight.")

@@ -52,6 +52,7 @@ LAYERS = [
             "_folding",
             "_distribution",
             "_detailed",
+            "_slices",
             "_totals",
             "_seconds",
             "_shapes",

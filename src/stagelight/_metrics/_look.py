@@ -10,9 +10,9 @@ from stagelight import _names, _sinks
 from stagelight._cells import NANOSECONDS
 from stagelight._distribution import Distribution
 from stagelight._metrics._own import OWN
-from stagelight._metrics._slices import Slices
 from stagelight._metrics._whole import WHOLE
 from stagelight._registry import REGISTRY
+from stagelight._slices import Slices
 
 if TYPE_CHECKING:
     from stagelight._buffers import QueueRecord

@@ -11,9 +11,9 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from harness.readers import collect, points
-from stagelight import _metrics, _names
-from stagelight._metrics import _slices, _storage
-from stagelight._metrics._slices import Slices
+from stagelight import _metrics, _names, _slices
+from stagelight._metrics import _storage
+from stagelight._slices import Slices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
