@@ -10,7 +10,7 @@ FRAMEWORKS := .venv-frameworks/.ready
 NATIVE := hatch_build.py $(wildcard src/native/*.[ch])
 
 .DEFAULT_GOAL := help
-.PHONY: help setup frameworks demo demo-stack stack test unit lint types bench bench-check decay lock clean
+.PHONY: help setup frameworks acceptance suites demo demo-stack stack test unit lint types bench bench-check decay lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -43,6 +43,12 @@ lint: $(READY) ## Check style and format
 
 types: $(READY) ## Check types
 	$(BIN)/mypy
+
+acceptance: $(READY) $(FRAMEWORKS) ## Run frameworks' own programs, bare and observed (ARGS="luigi rq")
+	$(BIN)/python tools/framework-acceptance $(ARGS)
+
+suites: $(READY) $(FRAMEWORKS) ## Run frameworks' own test suites, bare and observed (ARGS=huey)
+	$(BIN)/python tools/framework-suites $(ARGS)
 
 bench: $(READY) ## Measure what observing costs (ARGS="--quick calls", ARGS=--record)
 	$(BIN)/python bench/overhead.py $(ARGS)

@@ -1,9 +1,10 @@
 """How fast probes answer while the program gives them no time.
 
-    python bench/probes.py
+    python bench/probes.py [--seconds 30] [--only threads-4]
 
-Each row asks by a fresh connection, as an orchestrator does: from another process,
-twenty times a second. The watchdog is the process that `serve(watchdog=...)` adds.
+Each row asks by fresh connections, as an orchestrator does: from other processes, up to
+twenty times a second, all the time that the program is in that state. The watchdog is
+the process that `serve(watchdog=...)` adds. The bound is that of the p99.
 """
 
 from __future__ import annotations
@@ -16,12 +17,22 @@ import subprocess
 import sys
 import threading
 import time
+from typing import TYPE_CHECKING
 
 import stagelight
 
-COUNT = 200
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 EVERY = 0.05
-BLOCKED = 12.0
+#: Name of a state of the program -> what it is called, and the bound of its p99 in ms.
+STATES = {
+    "idle": ("idle", None),
+    "blocked": ("event loop blocked, both cores busy", 10),
+    "threads-1": ("1 thread computes", None),
+    "threads-4": ("4 threads compute", 150),
+    "threads-16": ("16 threads compute", 1000),
+}
 
 
 def ask(port: int) -> float:
@@ -37,24 +48,25 @@ def ask(port: int) -> float:
     return time.perf_counter() - began
 
 
-def measure(port: int, count: int) -> None:
-    """Ask, and print the quantiles in milliseconds."""
+def measure(port: int, seconds: float) -> None:
+    """Ask for some time, and print the quantiles in milliseconds."""
     took = []
-    for _ in range(count):
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
         time.sleep(EVERY)
         took.append(ask(port) * 1000)
     took.sort()
-    print(*(f"{took[min(int(q * count), count - 1)]:.1f}" for q in (0.5, 0.99, 1)))
+    place = (min(int(q * len(took)), len(took) - 1) for q in (0.5, 0.99, 1))
+    print(*(f"{took[one]:.1f}" for one in place))
 
 
-def asked(port: int, count: int) -> str:
-    """The quantiles as a process of its own measures them."""
-    return subprocess.run(
-        [sys.executable, __file__, "--port", str(port), "--count", str(count)],
-        capture_output=True,
+def start_asking(port: int, seconds: float) -> subprocess.Popen[str]:
+    """A process of its own that measures, and prints its quantiles."""
+    return subprocess.Popen(
+        [sys.executable, __file__, "--port", str(port), "--seconds", str(seconds)],
+        stdout=subprocess.PIPE,
         text=True,
-        check=True,
-    ).stdout.strip()
+    )
 
 
 def spin(until: threading.Event) -> None:
@@ -76,54 +88,68 @@ def block(seconds: float) -> threading.Thread:
     return thread
 
 
-def rows(server: stagelight.Server, count: int) -> None:
-    """Measure each state of the program, and print a line for both servers."""
-    watchdog = int((server.watchdog_url or "").rstrip("/").rpartition(":")[2])
-
-    def row(name: str) -> None:
-        inside, beside = asked(server.port, count), asked(watchdog, count)
-        print(
-            f"| {name} | {' | '.join(inside.split())} | {' | '.join(beside.split())} |"
-        )
-
-    row("idle")
+@contextlib.contextmanager
+def busy(state: str, seconds: float) -> Iterator[None]:
+    """The program in some state, for that long and a little more."""
     with contextlib.ExitStack() as stack:
-        busy = [
-            subprocess.Popen([sys.executable, "-c", "while True: pass"])
-            for _ in range(2)
-        ]
-        for process in busy:
-            stack.callback(process.kill)
-        thread = block(count * EVERY * 2 + 4)
-        row("event loop blocked, both cores busy")
-        thread.join()
-    for number in (1, 4, 16):
-        until = threading.Event()
-        threads = [threading.Thread(target=spin, args=(until,)) for _ in range(number)]
-        for one in threads:
-            one.start()
-        row(f"{number} threads compute")
-        until.set()
-        for one in threads:
-            one.join()
+        if state == "blocked":
+            for _ in range(2):
+                process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+                stack.callback(process.wait)
+                stack.callback(process.kill)
+            stack.callback(block(seconds + 3).join)
+        elif state.startswith("threads"):
+            until = threading.Event()
+            number = int(state.partition("-")[2])
+            threads = [
+                threading.Thread(target=spin, args=(until,)) for _ in range(number)
+            ]
+            for thread in threads:
+                thread.start()
+                stack.callback(thread.join)
+            stack.callback(until.set)
+        yield
+
+
+def row(server: stagelight.Server, state: str, seconds: float) -> None:
+    """Ask both servers at once in one state, and print a line."""
+    words, bound = STATES[state]
+    watchdog = int((server.watchdog_url or "").rstrip("/").rpartition(":")[2])
+    with busy(state, seconds):
+        asking = [start_asking(port, seconds) for port in (server.port, watchdog)]
+        inside, beside = [one.communicate()[0].split() for one in asking]
+    limit = "" if bound is None else bound
+    print(
+        f"| {words} | {' | '.join(inside)} | {' | '.join(beside)} | {limit} |",
+        flush=True,
+    )
 
 
 def main() -> None:
-    """Measure all."""
+    """Measure all states, or some."""
     parser = argparse.ArgumentParser(description="How fast probes answer.")
     parser.add_argument("--port", type=int, help="only ask this one")
-    parser.add_argument("--count", type=int, default=COUNT, help="how often to ask")
+    parser.add_argument("--seconds", type=float, default=30, help="for each state")
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=[*STATES],
+        metavar="STATE",
+        default=None,
+        help=f"measure only this: {', '.join(STATES)}; may be repeated",
+    )
     options = parser.parse_args()
     if options.port:
-        measure(options.port, options.count)
+        measure(options.port, options.seconds)
         return
     pipeline = stagelight.Pipeline("probes")
     stage = pipeline.stage(lambda event: event, name="work")
     stage(1)
-    print("| ms | in process p50 | p99 | max | watchdog p50 | p99 | max |")
-    print("|---|---:|---:|---:|---:|---:|---:|")
+    print("| ms | in process p50 | p99 | max | watchdog p50 | p99 | max | bound |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|")
     with stagelight.serve("127.0.0.1:0", watchdog="127.0.0.1:0") as server:
-        rows(server, options.count)
+        for state in options.only or STATES:
+            row(server, state, options.seconds)
 
 
 if __name__ == "__main__":

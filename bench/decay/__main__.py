@@ -1,6 +1,7 @@
 """The decay laboratory.
 
 python -m bench.decay report [--seeds 20] [--days 100] [--prefix report]
+python -m bench.decay watch [FAMILY] [--seed 1] [--minutes 1]
 python -m bench.decay score FILE [--json] [--scale 1]
 python -m bench.decay record FAMILY [--seed 1]
 """
@@ -12,9 +13,10 @@ import json
 import sys
 from pathlib import Path
 
-from bench.decay import report
-from bench.decay.families import CONTROLS, FAULTS, UNSEEN
+from bench.decay import report, watch
+from bench.decay.families import CONTROLS, FAULTS, TUNED
 from bench.decay.model import HOUR, STEP
+from bench.decay.unseen import LOOKED_AT, UNSEEN, UNSEEN_CONTROLS
 
 from stagelight._errors import ConfigurationError
 from stagelight.alerts._defaults import default_rules
@@ -54,14 +56,15 @@ def _score(options: argparse.Namespace) -> int:
 
 
 def _record(options: argparse.Namespace) -> int:
-    make = {**FAULTS, **UNSEEN}.get(options.family)
+    controls = {**CONTROLS, **UNSEEN_CONTROLS}
+    make = {**FAULTS, **TUNED, **LOOKED_AT, **UNSEEN}.get(options.family)
     if make is not None:
         fault = make(options.seed)
         world, end = fault.world, fault.onset + fault.length
-    elif options.family in CONTROLS:
-        world, end = CONTROLS[options.family](options.seed), 24 * HOUR
+    elif options.family in controls:
+        world, end = controls[options.family](options.seed), 24 * HOUR
     else:
-        known = ", ".join((*FAULTS, *UNSEEN, *CONTROLS))
+        known = ", ".join((*FAULTS, *TUNED, *LOOKED_AT, *UNSEEN, *controls))
         print(f"no family {options.family!r}; known are {known}", file=sys.stderr)
         return 2
     print(",".join(COLUMNS))
@@ -82,6 +85,7 @@ def main() -> int:
     one = commands.add_parser("report", help="faults and controls, as a table")
     one.add_argument("--seeds", type=int, default=20)
     one.add_argument("--days", type=float, default=100, help="control stage-days")
+    one.add_argument("--real", type=int, default=2, help="seeds of real pipelines")
     one.add_argument("--prefix", default="report", help="of the seeds; tune tuned")
     one.set_defaults(run=report.run)
     one = commands.add_parser("score", help="a recording, as CSV")
@@ -93,6 +97,13 @@ def main() -> int:
     one.add_argument("family")
     one.add_argument("--seed", default="1")
     one.set_defaults(run=_record)
+    one = commands.add_parser("watch", help="a decay and its alerts, live")
+    one.add_argument(
+        "family", nargs="?", default="slow_consumer", choices=watch.FAMILIES
+    )
+    one.add_argument("--seed", default="1")
+    one.add_argument("--minutes", type=float, default=1.0, help="that it takes")
+    one.set_defaults(run=watch.run)
     options = parser.parse_args()
     result: int = options.run(options)
     return result

@@ -27,8 +27,20 @@ CAUSES = {
     "poison_event": {"poison event", "failures", "retries"},
     "stuck_worker": {"stuck worker", "stalled"},
     "gc_drift": {"garbage collector"},
-    "brown_out": {"slow stage", "retries", "failures"},
     "hot_growth": {"saturated", "backlog"},
+    "brown_out": {"slow stage", "retries", "failures"},
+    "slow_disk": {"slow stage", "saturated", "backlog"},
+    "lock_contention": {"slow stage", "saturated"},
+    "rate_limit": {"slow stage", "saturated"},
+    "pool_leak": {"slow stage", "saturated", "failures"},
+    "crash_loop": {"crash loop", "slow stage", "backlog"},
+    "cache_decay": {"slow stage", "saturated"},
+    "noisy_neighbour": {"slow stage", "saturated"},
+    "failing_tenants": {"failures", "poison event", "saturated"},
+    "hot_key": {"saturated", "backlog"},
+    "silent_death": {"saturated", "backlog", "stalled"},
+    "growing_payloads": {"slow stage", "saturated"},
+    "fan_out": {"saturated", "backlog"},
 }
 
 
@@ -111,7 +123,7 @@ def run_fault(make: Callable[[str], Fault], seed: str) -> Outcome:
     while now < end:
         now += STEP
         _advance(fault.world, sets, now)
-        if _collapsed(fault.world):
+        if is_collapsed(fault.world):
             outcome.collapse = now
             break
     outcome.alarms = {name: one.alarms for name, one in sets.items()}
@@ -146,7 +158,12 @@ def _advance(world: World, sets: dict[str, Listener], now: float) -> None:
         one.tick(now)
 
 
-def _collapsed(world: World) -> bool:
+def is_collapsed(world: World) -> bool:
+    """Whether it is over: memory, a queue, or all workers of a stage are used up.
+
+    Args:
+        world: The pipeline.
+    """
     return world.memory >= 0.99 * world.limit or any(
         one.full >= 300 or len(one.stuck) >= one.workers for one in world.stages
     )

@@ -36,6 +36,7 @@ class Stage:
     fail: float = 0.0005
     wasted: float = 0.0
     failing: float = 0.0
+    multiply: float = 1.0
     stuck: list[float] = field(default_factory=list)
     # What it has counted.
     queue: float = 0.0
@@ -109,13 +110,14 @@ class World:
         self, stage: Stage, after: Stage | None, coming: float, pause: float, now: float
     ) -> float:
         rng = self.rng
-        stage.queue += coming
+        stage.queue += coming * stage.multiply
         time = stage.service * stage.slower / (1 - pause)
         attempts = 1 / (1 - min(stage.retry, 0.95))
         done = min(stage.queue, stage.able(pause))
         if after is not None:
             # What the next stage takes meanwhile makes room too.
-            done = min(done, after.capacity - after.queue + after.able(pause))
+            room = after.capacity - after.queue + after.able(pause)
+            done = min(done, room / after.multiply)
         done = max(done, 0.0)
         room = stage.capacity
         stage.queue = min(stage.queue - done, room)

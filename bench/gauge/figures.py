@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gauge import lineup
+from gauge.growth import BARE, BY_HAND, STAGES
 from gauge.lineup import FUNCTION, LOGFIRE, OTEL_ALL, OTEL_METRICS, PROMETHEUS, ours
 from gauge.load import LATER, SECONDS
 from gauge.stages import DEFAULT, EVERY, EVERY_OTLP, METRICS
@@ -67,10 +68,16 @@ _RATIOS: tuple[tuple[str, str, float | None], ...] = (
     (ours(DEFAULT, lineup.TWO_STAGES), ours(DEFAULT, FUNCTION), None),
     (ours(DEFAULT, lineup.TASK_FETCHED), ours(DEFAULT, FUNCTION), None),
 )
+#: Queues whose put and get may cost so many microseconds more together.
+_QUEUES = tuple(
+    ours(mode, kind)
+    for mode in (METRICS, DEFAULT)
+    for kind in (lineup.QUEUE, lineup.BOUNDED)
+)
+_ADDED = 1.5
 #: What is compared with its own bare twin, and the bound of what observing adds.
 _BARE = (
-    (ours(METRICS, lineup.QUEUE), 0.5),
-    (ours(DEFAULT, lineup.QUEUE), 0.5),
+    *((one, None) for one in _QUEUES),
     (ours(METRICS, lineup.TASK_QUEUE), None),
     (ours(DEFAULT, lineup.TASK_QUEUE), None),
 )
@@ -99,6 +106,11 @@ def calls(turns: list[Turn]) -> list[Figure]:
         for one, bound in _BARE
         if one in there
     ]
+    found += [
+        Figure(one, tuple(turn[one]["us"] for turn in turns), "us", _ADDED)
+        for one in _QUEUES
+        if one in there
+    ]
     return found
 
 
@@ -124,7 +136,7 @@ def growth(turns: list[Turn]) -> list[Figure]:
     """Cost of an event among many, over that among few."""
     found = []
     for what in (lineup.STAGES, lineup.THREADS):
-        numbers = list(turns[0].get(what, ()))
+        numbers = [name for name in turns[0].get(what, ()) if name.isdigit()]
         found += [
             Figure(
                 f"{DEFAULT}: {number} {what} / {numbers[0]}",
@@ -133,6 +145,17 @@ def growth(turns: list[Turn]) -> list[Figure]:
             )
             for number in numbers[1:]
         ]
+    most = max(STAGES)
+    found += [
+        Figure(
+            f"{title}: {most} {lineup.STAGES} / 1",
+            tuple(
+                turn[lineup.STAGES][f"{name} {most}"] / turn[lineup.STAGES][f"{name} 1"]
+                for turn in turns
+            ),
+        )
+        for name, title in ((BARE, "bare functions"), (BY_HAND, PROMETHEUS))
+    ]
     events = [name for name in lineup.EVENTS if name in turns[0]]
     found += [
         Figure(

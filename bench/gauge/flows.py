@@ -135,11 +135,21 @@ def _hop(
     return side
 
 
-def put_get(mode: str) -> Case:
-    """``put`` and ``get`` of a ``queue.Queue`` between threads, no stage."""
+def put_get(mode: str, bound: int = 0) -> Case:
+    """``put`` and ``get`` of a ``queue.Queue`` between threads, no stage.
+
+    Args:
+        mode: How it is observed.
+        bound: The queue's bound, which is never reached.
+    """
     ours, _ = pipeline(mode)
-    observed: queue.Queue[object] = ours.queue(queue.Queue(), "waiting")
-    return Case(_hop(observed, None, None), _hop(queue.Queue(), None, None))
+    observed: queue.Queue[object] = ours.queue(queue.Queue(bound), "waiting")
+    return Case(_hop(observed, None, None), _hop(queue.Queue(bound), None, None))
+
+
+def bounded(mode: str) -> Case:
+    """The same with a queue that could be full."""
+    return put_get(mode, 1_000_000)
 
 
 def two_stages(mode: str) -> Case:

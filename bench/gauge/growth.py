@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from gauge.cases import Case, Round, calls, cpu
-from gauge.stages import pipeline, stage
+from gauge.stages import pipeline, prometheus_twins, stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 STAGES = (1, 4, 16, 64, 256)
 THREADS = (1, 4, 16, 64)
 EVENTS = (10_000, 100_000, 1_000_000, 10_000_000)
+BARE = "bare"
+BY_HAND = "by hand"
 _PER_THREAD = 2000
 _LOOPS = 3
 
@@ -42,21 +44,39 @@ def _in_turn(functions: Sequence[Function]) -> Function:
 
 
 def stages(mode: str) -> Round:
-    """Events that go to one of so many stages, in turn."""
+    """Events that go to one of so many stages, in turn.
+
+    Beside it what the interpreter makes of as many functions, and a hand-written
+    observer of them.
+    """
     ours, _ = pipeline(mode)
     plain = _twins(max(STAGES))
     observed = [ours.stage(one, name=f"stage-{n}") for n, one in enumerate(plain)]
+    by_hand = prometheus_twins(plain)
     # As many calls for each stage: a slot's first ones are dearer.
-    cases = {
-        number: Case(
-            calls(_in_turn(observed[:number])), calls(_in_turn(plain[:number]))
-        ).rounds()
-        for number in STAGES
-    }
-    for one in observed:
+    cases, controls = (
+        {
+            number: Case(
+                calls(_in_turn(those[:number])), calls(_in_turn(plain[:number]))
+            ).rounds()
+            for number in STAGES
+        }
+        for those in (observed, by_hand)
+    )
+    for one in (*observed, *by_hand):
         for event in range(2000):
             one(event)
-    return lambda: {f"{number}": once()["us"] for number, once in cases.items()}
+
+    def once() -> dict[str, float]:
+        found = {}
+        for number in STAGES:
+            ours_, theirs = cases[number](), controls[number]()
+            found[f"{number}"] = ours_["us"]
+            found[f"{BARE} {number}"] = ours_["bare"]
+            found[f"{BY_HAND} {number}"] = theirs["us"]
+        return found
+
+    return once
 
 
 def threads(mode: str) -> Round:

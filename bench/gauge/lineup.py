@@ -35,6 +35,7 @@ COROUTINE = "coroutine"
 GENERATOR = "generator item"
 ASYNC_GENERATOR = "async generator item"
 QUEUE = "queue put + get"
+BOUNDED = "bounded queue put + get"
 TWO_STAGES = "stage, put, get, stage"
 TASK_QUEUE = "asyncio put + get"
 TASK_FETCHED = "asyncio get + coroutine"
@@ -46,6 +47,7 @@ KINDS: dict[str, Callable[[str], Case]] = {
     GENERATOR: flows.generator,
     ASYNC_GENERATOR: flows.async_generator,
     QUEUE: flows.put_get,
+    BOUNDED: flows.bounded,
     TWO_STAGES: flows.two_stages,
     TASK_QUEUE: flows.task_put_get,
     TASK_FETCHED: flows.task_fetched,

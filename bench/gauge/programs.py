@@ -61,6 +61,7 @@ class Times:
     python: str
     bare: list[float] = field(default_factory=list)
     observed: list[float] = field(default_factory=list)
+    unseen: list[float] = field(default_factory=list)
     exporting: list[float] = field(default_factory=list)
 
 
@@ -113,11 +114,13 @@ def _interpreter(program: Program, frameworks: Path) -> str:
 
 def _round(times: Times, sink: str, *, reverse: bool) -> None:
     """Run a program in each way, every other time in the other order."""
-    observed = ["-m", "stagelight", "run", "--no-table", *times.command]
+    run = ["-m", "stagelight", "run", "--no-table"]
+    observed = [*run, *times.command]
     endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": sink}
     ways: list[tuple[list[float], list[str], dict[str, str]]] = [
         (times.bare, times.command, {}),
         (times.observed, observed, {}),
+        (times.unseen, [*run, "--listen", "off", *times.command], {}),
         (times.exporting, observed, endpoint),
     ]
     for seconds, command, variables in reversed(ways) if reverse else ways:
@@ -162,6 +165,7 @@ def _start(times: Times) -> list[Figure]:
     ways = {
         "bare": times.bare,
         "observed": times.observed,
+        "observed without a page": times.unseen,
         "observed and exporting": times.exporting,
     }
     return [
@@ -175,6 +179,7 @@ def _figures(times: Times, start: Times) -> list[Figure]:
     found = [Figure(f"{title}: bare", tuple(times.bare), "s")]
     for way, observed, begun in (
         ("observed", times.observed, start.observed),
+        ("observed without a page", times.unseen, start.unseen),
         ("observed and exporting", times.exporting, start.exporting),
     ):
         whole = zip(observed, times.bare, strict=True)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gauge.cases import Case, calls, nothing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import stagelight
+    from gauge.cases import Function
 
 METRICS = "metrics only"
 DEFAULT = "default"
@@ -193,6 +194,34 @@ def prometheus() -> Case:
             counter.inc()
 
     return Case(calls(observed), calls(stage))
+
+
+def prometheus_twins(functions: Sequence[Function]) -> list[Function]:
+    """The same for each of several functions, with a label each.
+
+    Args:
+        functions: What to observe.
+    """
+    from prometheus_client import Counter, Histogram
+
+    histogram = Histogram("twin_seconds", "d", ["stage"])
+    counter = Counter("twin_events", "d", ["stage"])
+    clock = time.perf_counter
+
+    def make(number: int, function: Function) -> Function:
+        times, events = histogram.labels(f"{number}"), counter.labels(f"{number}")
+
+        def observed(event: object) -> object:
+            start = clock()
+            try:
+                return function(event)
+            finally:
+                times.observe(clock() - start)
+                events.inc()
+
+        return observed
+
+    return [make(number, one) for number, one in enumerate(functions)]
 
 
 def logfire(*, extract_args: bool = True) -> Case:

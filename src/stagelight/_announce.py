@@ -28,6 +28,7 @@ def announce_failure(  # noqa: PLR0913, PLR0917
     turn: Turn | None,
     retries: int,
     context: Context,
+    entry: Any = None,
 ) -> None:
     """Tell the sinks of a failed event, unless an inner call has done so."""
     if worker.logged == id(error) and _outcomes.reported(error):
@@ -52,6 +53,7 @@ def announce_failure(  # noqa: PLR0913, PLR0917
             turn=turn,
             trail=worker.trail,
             began=clock() - took,
+            entry=entry,
         )
         _sinks.announce(record)
     except Exception as problem:  # noqa: BLE001 - the call itself is recorded all the same

@@ -36,6 +36,8 @@ class QueueRecord:
         self.inherited = False
         #: Observed without the program having asked for it, under a name we chose.
         self.automatic = False
+        #: Whether other processes tell the size of the same queue.
+        self.shared = False
         self.zero()
 
     def zero(self) -> None:

@@ -48,6 +48,8 @@ class Capture:
             ``none`` (a description only) or a ``Codec``; or a mapping from globs over
             stages to one of these. What does not fit is kept as a description.
         locals: Whether the local variables of the program's own frames are kept.
+        at_entry: Globs over stages whose events are kept as they were when the call
+            began, for stages that change their event; each of their calls pays for it.
         attributes: Attributes or key paths of events with few values, such as
             ``source`` or ``meta.tier``, by which failures are compared to successes.
         redact: Takes an event, returns what is kept of it; must not change it.
@@ -66,6 +68,7 @@ class Capture:
     stages: tuple[str, ...] = ()
     codec: str | Codec | Mapping[str, str | Codec] = JSON
     locals: bool = False
+    at_entry: tuple[str, ...] = ()
     attributes: tuple[str, ...] = ()
     redact: Callable[[Any], Any] | None = None
     redact_keys: tuple[str, ...] = ()
@@ -83,7 +86,7 @@ class Capture:
         Raises:
             ConfigurationError: One of them cannot be right.
         """
-        for name in ("stages", "attributes", "redact_keys", "keep_keys"):
+        for name in ("stages", "at_entry", "attributes", "redact_keys", "keep_keys"):
             object.__setattr__(self, name, _texts(name, getattr(self, name)))
         for name in ("max_events", "max_bytes", "max_age", "max_event_bytes"):
             _check_number(name, getattr(self, name))
@@ -107,11 +110,17 @@ class Capture:
         Args:
             stage: Its name.
         """
-        wanted = [glob for glob in self.stages if not glob.startswith("!")]
-        unwanted = [glob[1:] for glob in self.stages if glob.startswith("!")]
+        return _chosen(stage, self.stages)
+
+    def wants_entry(self, stage: str) -> bool:
+        """Whether a stage's events are kept as they were when the call began.
+
+        Args:
+            stage: Its name.
+        """
         return (
-            not wanted or any(fnmatchcase(stage, glob) for glob in wanted)
-        ) and not any(fnmatchcase(stage, glob) for glob in unwanted)
+            bool(self.at_entry) and self.wants(stage) and _chosen(stage, self.at_entry)
+        )
 
     def codec_of(self, stage: str) -> str | Codec:
         """How the events of a stage are kept.
@@ -125,6 +134,14 @@ class Capture:
             if fnmatchcase(stage, glob):
                 return codec
         return JSON
+
+
+def _chosen(stage: str, globs: tuple[str, ...]) -> bool:
+    wanted = [glob for glob in globs if not glob.startswith("!")]
+    unwanted = [glob[1:] for glob in globs if glob.startswith("!")]
+    return (not wanted or any(fnmatchcase(stage, glob) for glob in wanted)) and not any(
+        fnmatchcase(stage, glob) for glob in unwanted
+    )
 
 
 def _refused(name: str, value: object, accepted: str) -> ConfigurationError:

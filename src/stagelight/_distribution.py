@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Final
 
 from stagelight._cells import NANOSECONDS, pack, subtract, unpack
 from stagelight._folding import folded, value_at, values_at
-from stagelight._model import Quantiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stagelight._folding import Buffer, Folded, State
+    from stagelight._model import Quantiles
 
 #: Samples that are folded at once: more cost memory, fewer cost time.
 BATCH: Final = 128
@@ -32,7 +32,6 @@ _HEAP: Final = 4096
 NEVER: Final = 1 << 62
 _BLANK: Final = (0, 0, 0, 0, NEVER, 0)
 _SHARES: Final = (0.5, 0.95, 0.99)
-_NOTHING: Final = Quantiles(0, None, None, None, None, None)
 
 
 def _array() -> array[int]:
@@ -225,9 +224,11 @@ class Distribution:
 
     def quantiles(self) -> Quantiles:
         """Count, mean, p50, p95, p99 and maximum, in seconds."""
+        from stagelight._model import Quantiles  # for readers only
+
         packed, count, sum_, top, bottom = folded(*self._look())
         if not count:
-            return _NOTHING
+            return Quantiles(0, None, None, None, None, None)
         cells = unpack(packed)
         ranks = [share * count for share in _SHARES]
         p50, p95, p99 = values_at(ranks, cells, top, bottom)

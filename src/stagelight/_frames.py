@@ -40,6 +40,7 @@ class Frame:
         "cpu",
         "depth",
         "dropped",
+        "entry",
         "fresh",
         "nested",
         "outer",
@@ -57,6 +58,7 @@ class Frame:
     cpu: int
     depth: int
     dropped: tuple[str, bool] | None
+    entry: Any
     fresh: bool
     nested: bool
     outer: Slot
@@ -85,6 +87,7 @@ def enter(slot: Slot, worker: Worker, event: Any) -> Frame | None:
         frame.turn = None
         frame.traced = None
         frame.fresh = False
+        frame.entry = _sinks.entered(slot.stage, event) if _sinks.ENTRIES else None
         try:
             frame.turn, links, frame.fresh = take(slot, worker, event)
             if TRACER.on:
@@ -245,6 +248,7 @@ def fail(  # noqa: PLR0913, PLR0917 - one call from the wrapper, no object built
                 turn,
                 retries,
                 context,
+                None if frame is None else frame.entry,
             )
         worker.logged = id(error) if nested else 0
         close(slot, part, traced, took, pause, outcome, error_type, event, error)

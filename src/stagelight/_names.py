@@ -33,6 +33,8 @@ SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
 PIPELINE: Final = "stagelight.pipeline.name"
 STAGE: Final = "stagelight.stage.name"
 QUEUE: Final = "stagelight.queue.name"
+#: On the size of a queue that several processes tell: take the maximum, not the sum.
+SHARED: Final = "stagelight.queue.shared"
 OUTCOME: Final = "stagelight.outcome"
 WORKER_STATE: Final = "stagelight.worker.state"
 LINK_FROM: Final = "stagelight.link.from"
@@ -204,14 +206,14 @@ QUEUE_SIZE: Final = Metric(
     "stagelight.queue.size",
     UP_DOWN,
     "{event}",
-    _Q,
+    (*_Q, SHARED),
     "Events in the queue now",
 )
 QUEUE_CAPACITY: Final = Metric(
     "stagelight.queue.capacity",
     UP_DOWN,
     "{event}",
-    _Q,
+    (*_Q, SHARED),
     "Events the queue can hold; absent where it has no bound",
 )
 OLDEST_AGE: Final = Metric(
@@ -225,7 +227,7 @@ HIGH_WATERMARK: Final = Metric(
     "stagelight.queue.high_watermark",
     GAUGE,
     "{event}",
-    _Q,
+    (*_Q, SHARED),
     "Largest size since this reader's last collection",
 )
 ENQUEUED: Final = Metric(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from itertools import islice
 from typing import Any, Final
@@ -86,8 +86,31 @@ class Redactor:
         patterns: tuple[str, ...] = (),
         secret: Callable[[str], bool] = names_secret,
     ) -> None:
-        self._own = [re.compile(pattern) for pattern in patterns]
+        self.use(patterns)
         self._secret = secret
+
+    def use(self, patterns: Iterable[str]) -> None:
+        """Hide these from now on, and no longer what it was made to hide beside.
+
+        Args:
+            patterns: Regular expressions.
+        """
+        self._own = [re.compile(pattern) for pattern in patterns]
+
+    def own(self, value: str) -> str:
+        """A whole text without what the program's own patterns match.
+
+        Args:
+            value: The text.
+        """
+        for pattern in self._own:
+            value = pattern.sub(HIDDEN, value)
+        return value
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The program's own patterns."""
+        return tuple(pattern.pattern for pattern in self._own)
 
     def text(self, value: str, limit: int = _LONG) -> str:
         """A text without secrets, cut to a length.
@@ -100,8 +123,7 @@ class Redactor:
         value = value[: limit * 4]
         if not _is_harmless(value):
             value = _TEXTS.sub(_hide, value)
-        for pattern in self._own:
-            value = pattern.sub(HIDDEN, value)
+        value = self.own(value)
         return value if len(value) <= limit else f"{value[: limit - 1]}…"
 
     def value(self, value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 - one a kind

@@ -57,6 +57,7 @@ class Run:
         "attempts",
         "blocked",
         "dropped",
+        "entry",
         "event",
         "fresh",
         "is_source",
@@ -73,6 +74,7 @@ class Run:
     def __init__(self, stage: StageRecord, event: Any, *, items: bool = False) -> None:
         self.stage = stage
         self.event = event
+        self.entry = _sinks.entered(stage, event) if _sinks.ENTRIES else None
         self.blocked = 0
         self.attempts = 0
         self.dropped: tuple[str, bool] | None = None
@@ -101,7 +103,7 @@ class Run:
             event: Its event.
         """
         run = cls.__new__(cls)
-        run.stage, run.event = slot.stage, event
+        run.stage, run.event, run.entry = slot.stage, event, None
         run.slot, run.worker, run.start = slot, worker, start
         run.blocked, run.attempts = worker.pause, worker.attempts
         run.dropped, run.turn, run.traced = worker.dropped, None, None
@@ -251,6 +253,7 @@ class Run:
                 self.turn,
                 self.attempts,
                 self._context(traced),
+                self.entry,
             )
         self.worker.logged = id(error) if self.worker.slot.since else 0
         if _sinks.TAPS:

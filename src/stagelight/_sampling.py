@@ -12,9 +12,10 @@ from stagelight._distribution import NEVER
 from stagelight._quiet import CURRENT, POSSIBLE, Quiet
 from stagelight._records import StageRecord
 from stagelight._registry import PipelineRecord
-from stagelight._slots import NO_SLOT, ON_TURN, TRACING, Slot, Worker
+from stagelight._slots import NO_SLOT, ON_TURN, PENDING, TRACING, Slot, Worker
 from stagelight._toll import COSTS, INTERRUPTED, SAMPLE, toll_of
 from stagelight._tracer import TRACER
+from stagelight._workers import ALERT
 
 _WARM: Final = 64
 
@@ -106,6 +107,9 @@ _TWINS: Final[list[_Twin]] = []
 
 def _on_turn(slot: Slot, now: int) -> None:
     worker = slot.worker
+    if (worker.alert ^ ALERT[0]) & ~PENDING:
+        # It was changed from another thread just as this one changed it.
+        worker.alert = worker.alert & PENDING | ALERT[0] & ~PENDING
     toll = toll_of(worker)
     toll.apart += min(slot.turned - now, INTERRUPTED)
     if now >= toll.sample_due:

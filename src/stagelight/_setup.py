@@ -113,7 +113,7 @@ def configure(  # noqa: PLR0913 - keyword only, all optional
     )
     _lifecycle.install(flush_now)
     if kept is not None:
-        _failures.install(kept)
+        _failures.install(kept, settings.redact)
     for tell in _sinks.CONFIGURED:
         tell()
     wanted = settings.alerts if alerts is None else alerts

@@ -43,6 +43,9 @@ class EventRecord:
         turn: What its worker did with the event so far, or None; as above.
         trail: What led to it without a queue, or None; as above.
         began: Clock at the start of the call, 0 where it is not told.
+        call: Function, arguments and keyword arguments of a task that another process
+            ran, or None; valid only during the notification.
+        entry: What ``ENTRIES`` made of the event as the call began, or None.
     """
 
     name: str
@@ -63,6 +66,8 @@ class EventRecord:
     turn: Turn | None = None
     trail: Trail | None = None
     began: int = 0
+    call: tuple[Any, tuple[Any, ...], dict[str, Any]] | None = None
+    entry: Any = None
 
 
 #: Told of every failed event, drop, and queue notice.
@@ -70,6 +75,9 @@ EVENTS: Final[list[Callable[[EventRecord], None]]] = []
 #: Told of successful calls that end on the full path, or were marked to do so; empty
 #: but for a sampler.
 SUCCESSES: Final[list[Callable[[Slot, Worker, Any, Turn | None], None]]] = []
+#: Takes stage and event as a call begins, and returns what its failure is to have
+#: along; empty unless somebody wants events as they were. At most one.
+ENTRIES: Final[list[Callable[[StageRecord, Any], Any]]] = []
 
 #: Told when the program has configured telemetry.
 CONFIGURED: Final[list[Callable[[], None]]] = []
@@ -78,6 +86,8 @@ STATUS: Final[list[Callable[[], Iterable[tuple[str, str, str]]]]] = []
 
 #: Gives the alerts of now as plain data, where somebody evaluates rules.
 ALERTS: Final[list[Callable[[], list[dict[str, Any]]]]] = []
+#: What a stage seldom did, for the page.
+HINTS: Final[list[Callable[[], list[dict[str, Any]]]]] = []
 #: Told of stage, event, and result or exception of a call, while somebody looks.
 TAPS: Final[list[Callable[[StageRecord, Any, Any, BaseException | None], None]]] = []
 
@@ -95,6 +105,16 @@ def tapped(
 
 #: Told to evaluate rules, with what the setting ``alerts`` holds.
 ON_ALERTS: Final[list[Callable[[Any], None]]] = []
+
+
+def entered(stage: StageRecord, event: Any) -> Any:
+    """What is to be kept of an event as its call begins, None where nothing is."""
+    for entry in ENTRIES:
+        try:
+            return entry(stage, event)
+        except Exception as problem:  # noqa: BLE001, PERF203 - never into the pipeline
+            _guard.caught("entry", problem)
+    return None
 
 
 def announce(record: EventRecord) -> None:

@@ -50,6 +50,7 @@ FALLBACK: Final = 4
 TAP: Final = 8
 RETIRED: Final = 16
 DETAILED: Final = 32
+ENTRY: Final = 64
 
 #: Told when a slot has turned over, with the clock before it did.
 ON_TURN: Final[list[Callable[[Slot, int], None]]] = []

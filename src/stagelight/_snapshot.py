@@ -161,6 +161,7 @@ def read_pipeline(record: PipelineRecord, past: Past | None = None) -> PipelineS
 
 def process_stats() -> ProcessStats:
     """Frozen state of this process, its pipelines apart."""
+    _guard.speak()
     return ProcessStats(
         pid=os.getpid(),
         uptime=_uptime(),

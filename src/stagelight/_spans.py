@@ -21,10 +21,10 @@ from stagelight._deferred import (
     stage_attributes,
 )
 from stagelight._distribution import Distribution, Exemplar
-from stagelight._journey import Journey, Turn, is_over, open_journey
+from stagelight._journey import Journey, Turn, open_journey
 from stagelight._quiet import POSSIBLE
 from stagelight._traced import Promised, Traced
-from stagelight._tracer import TRACER
+from stagelight._tracer import TRACER, is_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable

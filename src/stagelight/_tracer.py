@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-_EVENTS: Final = "asyncio.events"
+#: Where asyncio is imported, this module is.
+EVENTS: Final = "asyncio.events"
 
 
 class Budget:
@@ -81,7 +82,7 @@ class Tracer:
         self.followed = False
         self.due = 0
         # A call of C: this is asked for each event.
-        self.running: Callable[[], object] = partial(sys.modules.get, _EVENTS)
+        self.running: Callable[[], object] = partial(sys.modules.get, EVENTS)
         self.tracer: trace.Tracer = trace.NoOpTracer()
         self.provider: trace.TracerProvider | None = None
         self.budget: Budget | None = Budget(50)
@@ -128,7 +129,7 @@ class Tracer:
     def in_loop(self) -> bool:
         """Whether an asyncio loop runs in this thread, asked without importing it."""
         running = self.running()
-        events = sys.modules.get(_EVENTS)
+        events = sys.modules.get(EVENTS)
         if running is None or running is not events:
             return running is not None
         ask = getattr(events, "_get_running_loop", None)
@@ -178,3 +179,12 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
+
+
+def is_over(span: trace.Span) -> bool:
+    """Whether a span has ended: what still has it as its context outlived it.
+
+    Args:
+        span: A span, whose end only that of an SDK and ours know.
+    """
+    return bool(getattr(span, "end_time", None) or getattr(span, "ended", 0))

@@ -21,17 +21,18 @@ from stagelight._journey import (
     end_turn,
     forget,
     in_loop,
-    is_over,
     leave_turn,
     set_turn,
 )
 from stagelight._quiet import CURRENT, light_journey, steps
 from stagelight._slots import NO_SLOT, PENDING, TRACING, Slot, Worker
-from stagelight._tracer import TRACER
+from stagelight._tracer import TRACER, is_over
 from stagelight._trail import settle
 
-#: Fetched events that a worker remembers until a stage takes them (span link limit).
-_MAX_PENDING: Final = 128
+#: Fetched events that a worker remembers until a stage takes them, and how many of
+#: them are kept where there are more (span link limit).
+MAX_PENDING: Final = 256
+KEPT_PENDING: Final = 128
 
 
 def fetched(worker: Worker, turn: Turn) -> None:
@@ -51,8 +52,8 @@ def fetched(worker: Worker, turn: Turn) -> None:
     if TRACER.on and CURRENT.get():
         turn.ambient = trace.get_current_span().get_span_context().span_id
     worker.pending.append(turn)
-    if len(worker.pending) > _MAX_PENDING:
-        del worker.pending[0]
+    if len(worker.pending) > MAX_PENDING:
+        del worker.pending[:-KEPT_PENDING]
     worker.alert |= PENDING
     if worker.slot.since:
         worker.special = True
@@ -70,7 +71,7 @@ def fetched_by_task(worker: Worker, turn: Turn) -> None:
     set_turn(worker, turn)
     # A getter may run in a task of its own, as in wait_for before Python 3.12.
     worker.recent[turn.key] = turn
-    if len(worker.recent) > _MAX_PENDING:
+    if len(worker.recent) > KEPT_PENDING:
         del worker.recent[next(iter(worker.recent))]
 
 
@@ -257,7 +258,7 @@ def _claim(
                 pending.remove(turn)
             else:
                 turn = pending.pop()
-                turn.batch = links = pending[:]
+                turn.batch = links = pending[1 - KEPT_PENDING :]
                 pending.clear()
         except (IndexError, ValueError):
             turn = None  # a call of a signal handler or finalizer took it just now

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: Attribute of an observed object that holds what its hooks write to.
 STATE: Final = "__stagelight__"
-_MADE: Final[weakref.WeakValueDictionary[type, type]] = weakref.WeakValueDictionary()
+_MADE: Final[weakref.WeakValueDictionary[object, type]] = weakref.WeakValueDictionary()
 
 
 class _Plain:
@@ -40,10 +40,10 @@ def become_twin(
         ConfigurationError: The object's class does not allow it.
     """
     kind: Any = type(target)
-    twin = _MADE.get(kind)
+    twin = _MADE.get((kind, methods))
     try:
         if twin is None:
-            twin = _MADE[kind] = _make(kind, methods(kind))
+            twin = _MADE[kind, methods] = _make(kind, methods(kind))
         setattr(target, STATE, state)
         target.__class__ = twin
     except (TypeError, AttributeError) as error:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import queue
@@ -16,12 +17,81 @@ from selenium.webdriver.support.ui import Select
 
 import stagelight
 from harness.asking import Client
-from stagelight import _sinks, health
+from stagelight import _failures, _sinks, health
+from stagelight._failures import _sampler
 from stagelight._tracer import TRACER
 from stagelight.health._monitor import MONITOR
 from stagelight.server import serve_source
 
 STATIC = Path(stagelight.__file__).parent / "server" / "static"
+
+
+#: Texts, of HTML and of the graph, that stand out less than 4.5 to 1 from behind.
+CONTRAST = """
+  const brush = Object.assign(document.createElement("canvas"), { width: 1, height: 1 })
+    .getContext("2d", { willReadFrequently: true });
+  const mixed = (layers) => {  // the deepest first
+    brush.clearRect(0, 0, 1, 1);
+    for (const colour of layers) {
+      brush.fillStyle = colour;
+      brush.fillRect(0, 0, 1, 1);
+    }
+    return [...brush.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  };
+  const light = (parts) => {
+    const [r, g, b] = parts.map(v => (v /= 255) <= 0.03928 ? v / 12.92
+      : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (element) => {
+    const layers = [];
+    for (let one = element; one; one = one.parentElement) {
+      layers.unshift(getComputedStyle(one).backgroundColor);
+      const drawn = one.tagName === "g"
+        ? [...one.querySelectorAll(":scope > .frame, :scope > .level")] : [];
+      if (!element.matches(".tag"))
+        layers.splice(1, 0, ...drawn.filter(e => e.getBoundingClientRect().width > 1)
+          .map(e => getComputedStyle(e).fill));
+    }
+    return layers;
+  };
+  const found = [];
+  for (const one of document.querySelectorAll("body *")) {
+    const own = [...one.childNodes].some(n => n.nodeType === 3 && n.data.trim());
+    if (!own || !one.checkVisibility()) continue;
+    if (one.closest(".hidden, .skip, noscript, script, title")) continue;
+    const style = getComputedStyle(one), layers = behind(one);
+    const colour = one.closest("svg") ? style.fill : style.color;
+    const [a, b] = [light(mixed(layers)), light(mixed([...layers, colour]))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) found.push(`${one.className.baseVal ?? one.className}`
+      + ` "${one.textContent.trim()}" ${ratio.toFixed(2)}`);
+  }
+  return [...new Set(found)];
+"""
+#: Every kind of label that there may be.
+LABELS = """
+  for (const base of ["pill", "pill small", "chip"])
+    for (const kind of ["healthy", "degraded", "overloaded", "stalled", "starting",
+                        "bottleneck", "critical", "warning", "finding", "pool"]) {
+      const one = document.createElement("span");
+      one.className = `${base} ${kind}`;
+      one.textContent = `${base} ${kind}`;
+      document.querySelector("#alerts").append(one);
+    }
+  for (const kind of ["hot", "held", "worst"]) {
+    const one = document.querySelector("g.stage").cloneNode(true);
+    one.classList.add(kind);
+    one.querySelector(".tag").textContent = "bottleneck";
+    document.querySelector("#graph svg").append(one);
+  }
+  for (const kind of ["half", "full"]) {
+    const one = document.querySelector("g.queue").cloneNode(true);
+    one.classList.add(kind);
+    one.querySelector(".level").setAttribute("width", 100);
+    document.querySelector("#graph svg").append(one);
+  }
+"""
 
 
 @pytest.fixture
@@ -78,6 +148,66 @@ def test_the_values_on_screen_are_those_of_stats(page, pipeline) -> None:
     assert p95 in page.texts("#figures dd")
     assert jobs_queue.qsize() == 7
     assert page.complaints() == []
+
+
+def test_groups_of_failed_events_with_their_hints(
+    page, pipeline, traced, tmp_path
+) -> None:
+    """Where events are kept: counts, times, example, trace, ranked hints; a filter."""
+    assert page.server
+    shop = stagelight.Capture(tmp_path / "kept", attributes=("source",))
+    _failures.install(shop)
+    try:
+        sampler = _sampler._INSTALLED[0]
+
+        @pipeline.stage(name="price")
+        def price(event):
+            if event["source"] == "eu-3":
+                raise LookupError(f"no price for {event['id']}")
+            if event["id"] == 199:
+                raise KeyError("token=s3cr3t-value")
+
+        for number in range(200):
+            sampler.mark()
+            source = "eu-3" if number % 8 == 0 else f"us-{number % 4}"
+            with contextlib.suppress(LookupError):
+                price({"id": number, "source": source})
+        assert _failures.flush(20)
+        page.open()
+        page.until(lambda: len(page.texts("#groups li")) == 2)
+        first, second = page.texts("#groups li")
+        assert "25 \u00d7" in first
+        assert "LookupError" in first
+        assert "1 \u00d7" in second
+        assert "25 kept" in first
+        assert "event 192" in first
+        (hint,) = page.texts("#groups .hint")
+        assert hint.startswith("100% of these failures have source=eu-3 (0% of")
+        links = (
+            "return [...document.querySelectorAll('#groups a.trace')].map(a => a.href)"
+        )
+        assert re.fullmatch(
+            r"http://jaeger\.test/trace/[0-9a-f]{32}", page.js(links)[0]
+        )
+        assert "s3cr3t-value" not in page.texts("body")[0]
+        box = page.driver.find_element(By.ID, "groups-filter")
+        box.send_keys("keyerror")
+        page.until(lambda: len(page.texts("#groups li")) == 1)
+        box.send_keys("nothing of the kind")
+        page.until(lambda: page.texts("#groups") == ["No group has such words."])
+        assert page.complaints() == []
+    finally:
+        _failures.uninstall()
+
+
+def test_without_capture_there_are_no_groups(page, pipeline) -> None:
+    """The card is hidden, and nothing is asked for."""
+    pipeline.stage(lambda event: event, name="parse")(1)
+    page.open()
+    hidden = "return document.getElementById('groups-card').hidden"
+    assert page.js(hidden)
+    answer = Client(page.server.port)("/failures").json
+    assert answer == {"groups": [], "kept": 0, "dropped": {}}
 
 
 def test_a_fault_appears_within_two_seconds(page, pipeline, traced) -> None:
@@ -213,18 +343,8 @@ def test_every_width_and_colour_scheme_is_readable(page, pipeline, width, dark) 
     page.open(width, dark=dark)
     overflow = "return document.documentElement.scrollWidth - innerWidth"
     assert page.js(overflow) <= 0
-    ratios = page.js("""
-      const light = c => { const p = c.match(/[\\d.]+/g).map(Number).slice(0, 3)
-        .map(v => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-        return 0.2126 * p[0] + 0.7152 * p[1] + 0.0722 * p[2]; };
-      const box = document.querySelector(".card");
-      const card = light(getComputedStyle(box).backgroundColor);
-      const contrast = e => { const l = light(getComputedStyle(e).color);
-        return (Math.max(l, card) + 0.05) / (Math.min(l, card) + 0.05); };
-      return ["#bottleneck", "#evidence", "thead th", "td .value", ".figure dt", "h2"]
-        .map(s => contrast(document.querySelector(s)));
-    """)
-    assert min(ratios) > 4.5
+    page.js(LABELS)
+    assert page.js(CONTRAST) == []
     background = page.js("return getComputedStyle(document.body).backgroundColor")
     assert (background == "rgb(12, 16, 22)") == dark
     assert page.complaints() == []
@@ -362,6 +482,7 @@ class Service:
             "time": time.time(),
             "instances": ["10.0.0.1:9464", "10.0.0.2:9464", "10.0.0.3:9464"],
             "process": {**self.whole["process"], "telemetry_cost": None, "pid": 0},
+            "alerts": [{"name": "StageSaturated", "severity": "warning"}],
         }
         text = json.dumps(document)
         found = json.loads(text)
@@ -389,6 +510,12 @@ def test_a_whole_service_is_shown_and_each_of_its_processes(page, pipeline) -> N
         page.open()
         page.until(lambda: page.cell("price", "count") == "300")
         assert page.texts("#where")[0].startswith("3 processes")
+        assert page.texts("#failed-title") == ["Failures by stage"]
+        (errors,) = page.texts("#failed [data-stage-errors]")
+        assert errors.split()[0] == "price"
+        assert "LookupError 1" in errors
+        (alert,) = page.texts("#alerts li")
+        assert "StageSaturated" in alert
         picker = Select(page.driver.find_element(By.ID, "process"))
         assert [one.text for one in picker.options][:2] == ["all", "10.0.0.1:9464"]
         picker.select_by_visible_text("10.0.0.2:9464")

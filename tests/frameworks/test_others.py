@@ -95,7 +95,7 @@ asyncio.run(main())
 
 
 def test_procrastinate(receiver: OtlpReceiver, tmp_path: Path):
-    """Tasks are stages under their names, in traces of their own."""
+    """Tasks are stages under their names, in the trace that deferred them."""
     observed = observe(receiver, PROCRASTINATE, cwd=tmp_path)
     assert {
         name: stage["outcomes"] for name, stage in observed.pipeline["stages"].items()
@@ -106,7 +106,11 @@ def test_procrastinate(receiver: OtlpReceiver, tmp_path: Path):
     assert observed.pipeline["stages"]["__main__.flaky"]["retries"] == 1
     queues = observed.pipeline["queues"]
     assert (queues["sums"]["enqueued"], queues["sums"]["dequeued"]) == (3, 3)
-    assert len(observed.traces()) == 5
+    assert queues["sums"]["wait"]["count"] == 3
+    found = list(observed.traces().values())
+    assert found.count({"ingest program": 1, "process sums.add": 1}) == 3
+    assert found.count({"ingest program": 1, "process __main__.flaky": 2}) == 1
+    assert len(found) == 4
 
 
 CELERY = """

@@ -105,9 +105,16 @@ def test_tasks(receiver: OtlpReceiver, tmp_path: Path):
 
 @pytest.mark.slow
 def test_processes(receiver: OtlpReceiver, tmp_path: Path):
-    """Stages of processes are counted, and flushed by their children."""
+    """Stages of processes are counted, and go on with the trace of the element."""
     observe(receiver, PROGRAM, "process", cwd=tmp_path)
     assert finished(receiver, "stagelight.stage.process.duration") == DONE
+    wanted = {
+        "ingest program": 1,
+        "process slow": 1,
+        "process pair": 1,
+        "process positive": 2,
+    }
+    assert list(traces(receiver.spans()).values()) == [wanted] * 8
 
 
 def test_failure(receiver: OtlpReceiver, tmp_path: Path):

@@ -16,6 +16,7 @@ from stagelight import _guard, _names, alerts, testing
 from stagelight.alerts._delivery import Outbox
 from stagelight.alerts._engine import Engine
 from stagelight.alerts._settings import read
+from stagelight.health._flags import FLAGS
 
 LINE = "critical Deep: queue.size > 3 keep 1s on jobs"
 
@@ -98,6 +99,8 @@ def test_an_alert_is_told_everywhere_and_resolves(pipeline, caplog):
             assert found.summary.endswith("before stage work")
             (point,) = telemetry.points(_names.ALERT_STATUS.name)
             assert point["value"] == 1
+            (flag,) = FLAGS._flags.values()
+            assert (flag.level, flag.stage) == ("degraded", "work")
             while not jobs.empty():
                 jobs.get()
             until(lambda: len(bodies) >= 4 and len(heard) == 2)
@@ -107,6 +110,7 @@ def test_an_alert_is_told_everywhere_and_resolves(pipeline, caplog):
             log for log in telemetry.logs() if log["event_name"] == _names.ALERT_EVENT
         ]
     assert [one.state for one in heard] == ["firing", "resolved"]
+    assert not FLAGS._flags
     hooks = [body for path, body in bodies if path == "/hook"]
     assert [one["alerts"][0]["state"] for one in hooks] == ["firing", "resolved"]
     slack = [body for path, body in bodies if path == "/slack"]
@@ -241,3 +245,25 @@ def _notice():
     engine = Engine([alerts.user_rule("process.uptime >= 0")], log=None)
     (found,) = engine.tick()
     return found
+
+
+def test_no_thread_no_alerts(pipeline, monkeypatch):
+    """Where no thread can be started the program goes on, and it is counted."""
+
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    from stagelight._registry import REGISTRY
+
+    monkeypatch.setattr(REGISTRY, "pipelines", {})
+    alerts.start({"rules": [LINE]})
+    try:
+        with monkeypatch.context() as context:
+            context.setattr(threading.Thread, "start", refuse)
+            fill(stagelight.Pipeline("threadless"))
+            outbox = Outbox(alerts.Callback(print))
+            outbox.put([_notice()])
+            outbox.close(0.1)
+    finally:
+        alerts.stop()
+    assert _guard.ERRORS.pop("alerts") == 2

@@ -69,6 +69,24 @@ time.sleep(300)
 """
 
 
+RULES = """
+groups:
+- name: test
+  rules:
+  - alert: QueueNearlyFull
+    expr: sum by (stagelight_pipeline_name) (stagelight_queue_size) > 40
+    labels: {severity: warning}
+    annotations: {summary: "{{ $labels.stagelight_pipeline_name }} is nearly full"}
+  - alert: Failing
+    expr: stagelight_stage_process_duration_seconds_count{error_type!=""} > 0
+    labels: {severity: critical}
+  - alert: OfSomebodyElse
+    expr: vector(1)
+  - alert: NotYet
+    expr: stagelight_queue_size > 1000
+"""
+
+
 def free_port() -> int:
     """A port that was free just now."""
     with socket.create_server(("127.0.0.1", 0)) as one:
@@ -90,12 +108,14 @@ def prometheus(tmp_path_factory) -> Iterator[tuple[str, list[int]]]:
         config = folder / "prometheus.yml"
         config.write_text(
             dedent(f"""
-                global: {{scrape_interval: 1s}}
+                global: {{scrape_interval: 1s, evaluation_interval: 1s}}
+                rule_files: [{folder / "rules.yml"}]
                 scrape_configs:
                 - job_name: orders
                   static_configs: [{{targets: [{targets}]}}]
             """)
         )
+        (folder / "rules.yml").write_text(RULES)
         port = free_port()
         server = subprocess.Popen(
             [
@@ -169,6 +189,27 @@ def test_one_process_is_a_part_of_all(prometheus) -> None:
     rates = [one["insight"]["stages"]["price"]["rate"] for one in parts]
     whole = fleet.document()["pipelines"]["orders"]["insight"]["stages"]["price"]
     assert sum(rates) == pytest.approx(whole["rate"], rel=0.1)
+
+
+def test_alerts_of_the_service_are_shown(prometheus) -> None:
+    """Those that fire for it, the gravest first, with words and since when."""
+    url, _ = prometheus
+    fleet = Fleet(url, "orders", window=5)
+    deadline = time.monotonic() + 15
+    while len(alerts := fleet.document()["alerts"]) < 4:
+        assert time.monotonic() < deadline, alerts
+        time.sleep(0.5)
+    assert [one["name"] for one in alerts] == ["Failing"] * 3 + ["QueueNearlyFull"]
+    assert {one["stage"] for one in alerts[:3]} == {"price"}
+    assert len({one["instance"] for one in alerts[:3]}) == 3
+    assert alerts[3]["summary"] == "orders is nearly full"
+    assert 0 <= time.time() - alerts[3]["began"] < 120
+    watched = Watched(fleet)
+    with serve_source(watched, "127.0.0.1:0") as server:
+        shown = Client(server.port)("/stats").json
+    watched.close()
+    assert [one["name"] for one in shown["alerts"]] == [one["name"] for one in alerts]
+    assert shown["pipelines"]["orders"]["stages"]["price"]["errors"]["LookupError"] > 0
 
 
 def test_page_and_top_show_the_fleet(prometheus) -> None:

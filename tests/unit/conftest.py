@@ -12,7 +12,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+# Those that are loaded late are to have the clock that a test may choose.
 import stagelight
+import stagelight._metrics._look
+import stagelight._queue._threads
 from stagelight import _guard, _workers
 from stagelight._extension import NATIVE
 from stagelight._journey import TASK_TURN

@@ -162,9 +162,9 @@ def test_absence_is_told_once_there_was_something():
     }
 
 
-def test_thirteen_rules_and_their_lint():
+def test_fourteen_rules_and_their_lint():
     """Severity, summary, value, limit, runbook, for, level gates, minimum volumes."""
-    assert len({rule.name for rule in RULES}) == 13
+    assert len({rule.name for rule in RULES}) == 14
     runbooks = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
     headings = {
         line[3:].strip().lower() for line in runbooks.splitlines() if "## " in line
@@ -185,7 +185,7 @@ def test_thirteen_rules_and_their_lint():
         assert (path, section in headings) == ("docs/alerts.md", True), rule.name
         line = rule.line
         if "ahead(" in line or "slope(" in line:
-            assert re.search(r"(size|age|usage)[^>]*> [\d.]+[%s]", line), rule.name
+            assert re.search(r"(size|age|usage|busy)[^>]*> [\d.]+[%s]", line), rule.name
             assert "floor(" in line
             assert "process.uptime <" in line
         if "_ratio(" in line:
@@ -238,15 +238,27 @@ def test_overrides_change_parameters_for_all_or_for_some():
     assert (found[-1].name, found[-1].severity) == ("Deep", "critical")
 
 
+def test_runbooks_are_where_the_setting_says():
+    """Every rule links to the copy of the page that the setting names."""
+    setting = {"runbooks": "https://example.com/alerts", "rules": ["queue.size > 5"]}
+    rules = read_settings(setting).rules
+    assert {rule.runbook.partition("#")[0] for rule in rules} == {setting["runbooks"]}
+    assert rules[-1].runbook.endswith("#rules-of-your-own")
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
         ({"StageSaturate": {}}, "did you mean StageSaturated"),
-        ({"StageSaturated": {"shar": 1}}, "unknown parameter 'shar'; it has share"),
+        (
+            {"StageSaturated": {"shar": 1}},
+            "unknown parameter 'shar'; it has fewer, horizon",
+        ),
         ({"StageSaturated": {"share": "much"}}, "it takes a number, a share"),
         ({"StageSaturated": 5}, "a table of parameters"),
         ({"StageSaturated": {"enabled": 1}}, "true or false"),
         ({"scale": 0}, "a number above 0"),
+        ({"enabled": "no"}, "alerts.enabled: 'no' is not accepted"),
         ({"webhook": "example.com"}, "http:// or https://"),
         ({"rules": "queue.size > 5"}, "a list of lines"),
         ({"rules": ["queue.siz > 5"]}, "alerts.rules, line 1, column 1"),

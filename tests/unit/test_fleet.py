@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from stagelight import _names
 from stagelight.cli._top_table import alerts as shown
-from stagelight.fleet import firing
+from stagelight.fleet._alerts import said, together
 from stagelight.fleet._prometheus import Point, selectors
 from stagelight.fleet._reading import distribution, read, sight
 
@@ -42,6 +42,15 @@ def test_a_distribution_comes_back_from_its_buckets(values) -> None:
         place = bisect_left(BOUNDS, true)
         low = BOUNDS[place - 1] if place else 0.0
         assert low * 0.999 <= told <= BOUNDS[place]
+
+
+def test_a_shared_queue_is_not_summed() -> None:
+    """Processes that share a queue all tell what it holds: the largest counts."""
+    jobs = {"pipeline_name": "shop", "queue_name": "jobs", "queue_shared": "true"}
+    names = ("queue_size", "queue_capacity", "queue_high_watermark")
+    series = [point(name, size, **jobs) for size in (7.0, 8.0) for name in names]
+    queue = read(series)["shop"].queues["jobs"]
+    assert (queue.size, queue.capacity, queue.high) == (8, 8, 8)
 
 
 def test_processes_are_summed_and_joined() -> None:
@@ -109,8 +118,9 @@ def test_alerts_of_all_processes() -> None:
         point("alert_status_ratio", 0.0, alert_name="B", alert_severity="warning"),
         point("alert_status_ratio", 1.0, **grave),
     ]
-    found = firing(series)
+    found = said(series)
     assert [one["name"] for one in found] == ["C", "A"]
+    assert together(found, found) == found
     lines = [one.plain for one in shown({"time": 5.0, "alerts": found})]
     assert lines == ["critical  C  price, says ", "warning  A  the process, says "]
 

@@ -22,7 +22,7 @@ from stagelight._config import Settings
 from stagelight._outcomes import EVENT_KEY
 from stagelight._patterns import parse_pattern
 from stagelight._registry import REGISTRY
-from stagelight.instrumentation import _install, _matching
+from stagelight.instrumentation import _install, _matching, _origin
 from stagelight.instrumentation._ledger import LEDGER
 
 if TYPE_CHECKING:
@@ -444,3 +444,14 @@ def test_modules_are_what_they_were(install, module):
     assert (function.__name__, function.__module__) == ("load", "app")
     assert (function.__doc__, function.__kwdefaults__) == ("Load.", {"n": 3})
     assert function(1, n=4) == 4
+
+
+def test_a_frameworks_checkout_is_no_application(tmp_path):
+    """A framework run from its own sources is a library, the program beside it not."""
+    package = tmp_path / "luigi" / "contrib"
+    package.mkdir(parents=True)
+    for folder in (package, package.parent):
+        (folder / "__init__.py").touch()
+    assert not _origin.is_application(str(package / "hive.py"))
+    assert not _origin.is_application(str(package.parent / "worker.py"))
+    assert _origin.is_application(str(tmp_path / "luigi.py"))

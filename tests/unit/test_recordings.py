@@ -140,7 +140,7 @@ def test_what_is_no_sample_is_left_out():
     assert ignored == {"http.server.duration"}
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.text(max_size=100))
 def test_no_text_breaks_the_reader(content):
     """A recording is samples or a configuration error, never another exception."""
@@ -174,7 +174,7 @@ def test_what_a_csv_writer_wrote_is_read(rows):
     ]
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -12,6 +12,8 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard, _sinks
+from stagelight._slots import ENTRY
+from stagelight._workers import set_alert
 
 if TYPE_CHECKING:
     from stagelight._capture import Capture
@@ -24,18 +26,26 @@ _PATIENCE: Final = 5.0
 _CHILD_PATIENCE: Final = 2.0
 
 
-def install(capture: Capture) -> None:
+def install(capture: Capture, redact: tuple[str, ...] = ()) -> None:
     """Keep failed events from now on; replaces what was installed before.
 
     Args:
         capture: Which, how and where.
+        redact: The setting ``redact``: regular expressions of what is not to be kept.
     """
+    from stagelight._failures import _traces
     from stagelight._failures._sink import Sink
+    from stagelight._failures._texts import TEXTS
 
     uninstall()
+    TEXTS.use(redact)
+    _traces.forget()
     sink = Sink(capture)
     _INSTALLED.append(sink)
     _sinks.EVENTS.append(sink)
+    if capture.at_entry:
+        _sinks.ENTRIES.append(sink.entered)
+        set_alert(ENTRY, on=True)
     if capture.attributes:
         from stagelight._failures import _sampler
 
@@ -53,6 +63,9 @@ def uninstall() -> None:
     while _INSTALLED:
         sink = _INSTALLED.pop()
         _sinks.EVENTS.remove(sink)
+        if _sinks.ENTRIES:
+            _sinks.ENTRIES.clear()
+            set_alert(ENTRY, on=False)
         if sink.capture.attributes:
             from stagelight._failures import _sampler
 
@@ -79,11 +92,14 @@ def flush(timeout: float = _PATIENCE) -> bool:
     return all(done)
 
 
-def groups_document(folder: str | os.PathLike[str] | None = None) -> dict[str, Any]:
+def groups_document(
+    folder: str | os.PathLike[str] | None = None, *, limit: int | None = None
+) -> dict[str, Any]:
     """The groups of failed events as data for JSON: for the page, and ``--json``.
 
     Args:
         folder: Where they are kept; by default where this process keeps them.
+        limit: Groups at most, the largest first.
 
     Returns:
         ``groups`` (each with its count, what is kept, first and last seen, an example
@@ -100,7 +116,7 @@ def groups_document(folder: str | os.PathLike[str] | None = None) -> dict[str, A
     if folder is None or not (Path(folder) / DATABASE).is_file():
         return {"groups": [], "kept": 0, "dropped": {}}
     with _reading.Reader(Path(folder)) as reader:
-        return reader.groups_document()
+        return reader.groups_document(limit=limit)
 
 
 def _after_fork() -> None:

@@ -6,47 +6,51 @@ import json
 from dataclasses import dataclass
 from time import perf_counter_ns as clock
 from time import time_ns
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
 
 from stagelight import _names
 from stagelight._cells import NANOSECONDS
-from stagelight._failures import _tracebacks
+from stagelight._failures import _tracebacks, _traces
+from stagelight._failures._calls import call_of, made_of
+from stagelight._failures._texts import TEXTS
 from stagelight._quiet import steps
-from stagelight._redaction import Redactor
 
 if TYPE_CHECKING:
-    from types import CodeType
-
-    from stagelight._failures._payloads import Payload
+    from stagelight._failures._calls import Call
+    from stagelight._failures._payloads import Packer, Payload
     from stagelight._records import StageRecord
     from stagelight._sinks import EventRecord
 
-_TEXTS: Final = Redactor()
 _NO_JOURNEY: Final = '{"age":null,"queue":null,"wait":null,"stages":[]}'
 
 
 class Cause:
-    """What the failures of one group have in common.
+    """What the failures of one group have in common that were called the same way.
 
     Args:
         record: One of them.
-        code: What it is charged to.
+        trace: Its traceback.
+        packer: Makes data of what the program has.
 
     Attributes:
         group: Name of the group.
         identity: Pipeline, stage, error type, file and function.
-        place: Where the stage is: kind of call, module, qualified name; as JSON.
+        place: Where the stage is: kind of call, module, qualified name, and what its
+            object is made of; as JSON.
+        single: Whether calls got the event alone.
         held: What it is known by, and so must not go.
     """
 
-    __slots__ = ("group", "held", "identity", "place")
+    __slots__ = ("group", "held", "identity", "place", "single")
 
-    def __init__(self, record: EventRecord, code: CodeType | None) -> None:
-        stage, kind = record.stage or "", record.error_type or ""
-        self.held = (record.source, code)
-        self.group = _tracebacks.group_of(record.pipeline, stage, kind, code)
+    def __init__(
+        self, record: EventRecord, trace: _traces.Trace, packer: Packer
+    ) -> None:
+        stage, kind, code = record.stage or "", record.error_type or "", trace.code
+        self.held = (record.source, code, trace.entry)
+        self.group = _traces.group_of(record.pipeline, stage, kind, code)
         self.identity = (
             _names.encodable(record.pipeline),
             _names.encodable(stage),
@@ -54,10 +58,52 @@ class Cause:
             "" if code is None else _names.encodable(code.co_filename),
             "" if code is None else code.co_name,
         )
+        call = call_of(record)
+        self.single = call.single
         source = record.source
         names = ("", "", "") if source is None else place_of(source)
-        place = dict(zip(("kind", "module", "name"), names, strict=True))
+        if call.function is not None:
+            names = (names[0], *_named(call.function))
+        place: dict[str, Any] = dict(
+            zip(("kind", "module", "name"), names, strict=True)
+        )
+        if call.instance is not None:
+            place["instance"] = _instance(call.instance, packer)
         self.place = json.dumps(place)
+
+
+def _named(function: Any) -> tuple[str, str]:
+    """Module and qualified name of a function, empty where it has none."""
+    module = getattr(function, "__module__", None)
+    name = getattr(function, "__qualname__", None)
+    if isinstance(module, str) and isinstance(name, str):
+        return module, name
+    return "", ""
+
+
+def _instance(instance: Any, packer: Packer) -> dict[str, Any]:
+    """What an object is made of, as data."""
+    try:
+        how, fields = made_of(instance)
+        return {how: packer.plain(fields)}
+    except Exception as error:  # noqa: BLE001 - a property or __eq__ of the user's
+        return {"why": f"{type(instance).__qualname__} is not kept: {error}"[:300]}
+
+
+def arguments_of(call: Call, packer: Packer) -> str | None:
+    """The arguments beside the event as JSON, None where there are none.
+
+    Args:
+        call: The call.
+        packer: Makes data of them.
+    """
+    if call.single:
+        return None
+    try:
+        made = [packer.plain(call.more), packer.plain(call.named)]
+    except Exception as error:  # noqa: BLE001 - an object of the user's
+        return json.dumps({"why": f"{error}"[:300]})
+    return json.dumps({"more": made[0], "named": made[1]})
 
 
 @dataclass(slots=True)
@@ -79,6 +125,7 @@ class Draft:
         wait: Seconds that it waited there.
         age: Seconds since its journey began, or None.
         attributes: Declared attributes of the event.
+        arguments: What was passed beside the event, as JSON.
     """
 
     cause: Cause
@@ -95,6 +142,7 @@ class Draft:
     wait: float | None
     age: float | None
     attributes: dict[str, str] | None = None
+    arguments: str | None = None
 
     @property
     def size(self) -> int:
@@ -103,7 +151,7 @@ class Draft:
 
     def shown_id(self) -> str | None:
         """The identifier of the event without secrets."""
-        return None if self.event_id is None else _TEXTS.text(self.event_id, 256)
+        return None if self.event_id is None else TEXTS.text(self.event_id, 256)
 
     def shown(self) -> tuple[str, str]:
         """Text of the exception, and what is read only of one failure, as JSON."""
@@ -113,7 +161,8 @@ class Draft:
         attributes = json.dumps(self.attributes) if self.attributes else "{}"
         return messages[0], (
             f'{{"exception":[{chain}],"place":{self.cause.place},'
-            f'"journey":{self._journey()},"attributes":{attributes}}}'
+            f'"journey":{self._journey()},"attributes":{attributes},'
+            f'"arguments":{self.arguments or "null"}}}'
         )
 
     def _journey(self) -> str:

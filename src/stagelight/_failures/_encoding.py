@@ -18,6 +18,7 @@ from decimal import Decimal
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final
 
+from stagelight._failures._texts import TEXTS
 from stagelight._redaction import HIDDEN, names_secret
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _MANY: Final = 100_000
 _NAMES: Final = 10_000
 _ABSENT: Final = object()
 #: Types whose text is all there is to them, and how they are called.
-TEXTS: Final[dict[type, str]] = {
+TEXT_TYPES: Final[dict[type, str]] = {
     Decimal: "decimal",
     uuid.UUID: "uuid",
     dt.datetime: "datetime",
@@ -48,6 +49,8 @@ SEQUENCES: Final[dict[type, str]] = {
 }
 _CONTAINERS: Final = frozenset({dict, list, *SEQUENCES})
 _PLAIN: Final = frozenset({str, int, float, bool, type(None)})
+_SIZED: Final = frozenset({str, bytes, bytearray})
+_NEVER_SECRET: Final = frozenset({bool, type(None)})
 
 
 #: Who defines these decides by itself what its objects are made of.
@@ -94,17 +97,25 @@ class Encoder:
 
     Args:
         keys: Which names are secret.
+        most: Parts that a value may have.
+        longest: Characters or bytes that one of them may have, None for any number.
 
     Attributes:
         hidden: How many values were left out as secret.
     """
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(
+        self, keys: Keys, most: int = _MANY, longest: int | None = None
+    ) -> None:
         self._secret = keys.secret
-        self._left = _MANY
+        self._longest = longest
+        #: Values of these types are kept as they are.
+        looks = longest is not None or bool(TEXTS.patterns)
+        self._plain = _NEVER_SECRET if looks else _PLAIN
+        self._left = most
         self.hidden = 0
 
-    def encode(self, value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 - one a kind
+    def encode(self, value: Any, depth: int = 0) -> Any:  # noqa: C901, PLR0911 - one a kind
         """A value as plain data.
 
         Args:
@@ -115,29 +126,39 @@ class Encoder:
             UnfitError: It would not come back as it was.
         """
         kind = type(value)
-        if kind in _PLAIN:
+        if kind in self._plain:
             return value
+        if kind in _SIZED and self._longest is not None and len(value) > self._longest:
+            raise UnfitError(f"a part of it is longer than {self._longest:,}")
+        if kind in _PLAIN:
+            return self._shown(value, str(value))
         self._take(len(value) if kind in _CONTAINERS else 1, depth)
         depth += 1
         if kind is dict:
             return self._dict(value, depth)
         if kind is list:
             return [
-                one if type(one) in _PLAIN else self.encode(one, depth) for one in value
+                one if type(one) in self._plain else self.encode(one, depth)
+                for one in value
             ]
         if kind in SEQUENCES:
             return self._typed(SEQUENCES[kind], list(value), depth)
         if kind is bytes or kind is bytearray:
+            if self._shown(value, value.decode("latin-1")) is HIDDEN:
+                return HIDDEN
             text = base64.b64encode(value).decode("ascii")
             return {TYPE: kind.__name__, "v": text}
-        if kind in TEXTS:
-            return {TYPE: TEXTS[kind], "v": _TEXT_OF.get(kind, str)(value)}
+        if kind in TEXT_TYPES:
+            text = _TEXT_OF.get(kind, str)(value)
+            shown = self._shown(value, text)
+            return HIDDEN if shown is HIDDEN else {TYPE: TEXT_TYPES[kind], "v": text}
         if kind is dt.timedelta:
             parts = [value.days, value.seconds, value.microseconds]
             return {TYPE: "timedelta", "v": parts}
         if isinstance(value, PurePath) and kind.__module__.startswith("pathlib"):
             name = "path" if isinstance(value, Path) else "purepath"
-            return {TYPE: name, "v": str(value)}
+            shown = self._shown(value, str(value))
+            return HIDDEN if shown is HIDDEN else {TYPE: name, "v": str(value)}
         return self._object(value, kind, depth)
 
     def _take(self, number: int, depth: int) -> None:
@@ -151,16 +172,17 @@ class Encoder:
 
     def _dict(self, value: dict[Any, Any], depth: int) -> Any:
         made = {}
-        hidden = self.hidden
+        hidden, plain = self.hidden, self._plain
         for key, one in value.items():
             if type(key) is not str or key == TYPE:
                 self.hidden = hidden  # it begins anew
                 return self._pairs(value, depth)
+            name = key if self._plain is _PLAIN else self._shown(key, key)
             if self._secret(key):
                 self.hidden += 1
-                made[key] = HIDDEN
+                made[name] = HIDDEN
             else:
-                made[key] = one if type(one) in _PLAIN else self.encode(one, depth)
+                made[name] = one if type(one) in plain else self.encode(one, depth)
         return made
 
     def _pairs(self, value: dict[Any, Any], depth: int) -> Any:
@@ -169,6 +191,16 @@ class Encoder:
             for key, one in value.items()
         ]
         return {TYPE: "dict", "v": pairs}
+
+    def _shown(self, value: Any, text: str) -> Any:
+        """A value, or what the program's own patterns leave of it."""
+        if self._plain is _PLAIN:
+            return value
+        shown = TEXTS.own(text)
+        if shown == text:
+            return value
+        self.hidden += 1
+        return shown if type(value) is str else HIDDEN
 
     def _named(self, name: str, value: Any, depth: int) -> Any:
         if self._secret(name):

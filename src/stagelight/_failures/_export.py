@@ -17,6 +17,7 @@ from stagelight._failures._replay import event_of
 from stagelight._failures._schema import StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from stagelight._failures._payloads import Payload
@@ -69,6 +70,11 @@ def _make(where, **fields):
     made = object.__new__(_find(where))
     for name, value in fields.items():
         object.__setattr__(made, name, value)
+    return made
+
+
+def _filled(made, fields):
+    vars(made).update(fields)
     return made
 
 
@@ -147,18 +153,28 @@ def as_test(  # noqa: PLR0913 - keyword only
     chosen = find_stage(found, stage)  # now, rather than in the test
     module, _, name = chosen.name.partition(":")
     events = []
+    several = False
     for one in listed:
         payload = reader.payload(one["id"])
         if payload.codec == REPR:
             continue
         event_of(payload, chosen.modules, allow_pickle=allow_pickle)
+        kept = reader.failure(one["id"])["arguments"] if not chosen.alone else None
+        if kept is not None and "why" in kept:
+            continue
         key = f"{one['id']} {one['event_id'] or ''}".strip()
-        events.append(f"    {key!r}: lambda: {_source(payload)},")
+        source = _source(payload)
+        if kept is not None:
+            more, named = _expression(kept["more"]), _expression(kept["named"])
+            source = f"({source}, {more}, {named})"
+            several = True
+        events.append(f"    {key!r}: lambda: {source},")
     if not events:
         raise StoreError(
             f"no event of group {group!r} can be replayed: {listed[0]['why']}"
         )
     loaded = chosen.modules[module]
+    instance = found["place"].get("instance", {}) if not chosen.alone else {}
     text = _FILE.format(
         count=len(events),
         stage=found["stage"],
@@ -166,7 +182,9 @@ def as_test(  # noqa: PLR0913 - keyword only
         group=group,
         module=_module(loaded, output),
         names=tuple({module, "__main__", loaded.__name__}),
-        stage_code=textwrap.indent(_stage_code(name), "    "),
+        stage_code=textwrap.indent(
+            _stage_code(name, instance, several=several), "    "
+        ),
         events="\n".join(events),
         function=_identifier(f"{found['stage']}_{found['error_type']}"),
     )
@@ -193,7 +211,20 @@ def _module(loaded: Any, output: Path) -> str:
     return _SCRIPT.format(path=path, name=stem)
 
 
-def _stage_code(name: str) -> str:
+def _made(kind: str, instance: Mapping[str, Any]) -> str:
+    """An expression that makes the object that the stage is a method of.
+
+    Args:
+        kind: What its class is called there.
+        instance: What is known of the one that failed.
+    """
+    if "state" in instance:
+        return f"_filled(object.__new__({kind}), {_expression(instance['state'])})"
+    given = _expression(instance.get("arguments", {}))
+    return f"{kind}()" if given == "{}" else f"{kind}(**{given})"
+
+
+def _stage_code(name: str, instance: Mapping[str, Any], *, several: bool) -> str:
     """How the test gets the stage; ``find_stage`` has found it the same way."""
     if name.endswith("()"):
         lines = [f"found = MODULE.{name}"]
@@ -204,15 +235,18 @@ def _stage_code(name: str) -> str:
             lines = [
                 f"owner = MODULE.{owner}",
                 "if isinstance(owner, type):",
-                "    owner = owner()",
+                f"    owner = {_made('owner', instance)}",
                 f"found = owner.{last}",
             ]
     return "\n".join(
         [
             *lines,
             "if isinstance(found, type):",
-            "    found = found()",
-            'return getattr(found, "process", found)',
+            f"    found = {_made('found', instance)}",
+            'found = getattr(found, "process", found)',
+            "return lambda call: found(call[0], *call[1], **call[2])"
+            if several
+            else "return found",
         ]
     )
 

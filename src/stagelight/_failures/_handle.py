@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 from stagelight import _failures
 from stagelight._failures._location import Stage, find_stage
 from stagelight._failures._reading import Reader
-from stagelight._failures._replay import SUCCESS, event_of, replay, skipped
+from stagelight._failures._replay import (
+    SUCCESS,
+    event_of,
+    replay,
+    skipped,
+    with_arguments,
+)
 from stagelight._failures._schema import StoreError
 
 if TYPE_CHECKING:
@@ -47,6 +53,7 @@ def replay_one(
         event = event_of(
             reader.payload(number), chosen.modules, allow_pickle=allow_pickle
         )
+        chosen = with_arguments(chosen, found["arguments"])
     except StoreError as error:
         return skipped(found, str(error))
     made = replay(found, chosen, event)
@@ -160,7 +167,9 @@ class Failures:
     ) -> Replayed:
         def stage(found: dict[str, Any]) -> Stage:
             call = through or self._present(found["stage"])
-            return find_stage(found) if call is None else Stage(call, "", {})
+            if call is None:
+                return find_stage(found)
+            return Stage(call, "", {}, alone=through is not None)
 
         try:
             return replay_one(reader, number, allow_pickle=allow_pickle, stage=stage)

@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from stagelight import _guard
+from stagelight._failures._decoding import Decoder, UnreadableError
 from stagelight._failures._schema import StoreError
+from stagelight._failures._scripts import ScriptLoader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,11 +30,13 @@ class Stage(NamedTuple):
         call: Takes an event.
         name: How it was found, as ``module:name``.
         modules: What the names of modules in kept events mean.
+        alone: Whether it takes the event alone, whatever the stage took.
     """
 
-    call: Callable[[Any], Any]
+    call: Callable[..., Any]
     name: str
     modules: dict[str, ModuleType]
+    alone: bool = False
 
 
 def find_stage(found: Mapping[str, Any], given: str | None = None) -> Stage:
@@ -49,13 +54,15 @@ def find_stage(found: Mapping[str, Any], given: str | None = None) -> Stage:
     modules: dict[str, ModuleType] = {}
     if given is None:
         module, name = place["module"], place["name"]
-        if not module or "<" in name:
+        loaded = load(module, process) if module else None
+        if loaded is not None and "<" in name:
+            name = _assigned(loaded, name)
+        if loaded is None or not name:
+            shown = f" {place['name']}" if place["name"] else ""
             raise StoreError(
-                f"stage {found['stage']} cannot be imported by its name"
-                f"{f' {name}' if name else ''}; name a function, class or factory by "
-                "--stage module:name"
+                f"stage {found['stage']} cannot be imported by its name{shown}; "
+                "name a function, class or factory by --stage module:name"
             )
-        loaded = load(module, process)
     else:
         module, _, name = given.partition(":")
         if not module or not name:
@@ -66,7 +73,12 @@ def find_stage(found: Mapping[str, Any], given: str | None = None) -> Stage:
     modules.setdefault(module, loaded)
     if module in _MAINS:
         modules.update(dict.fromkeys(_MAINS, loaded))
-    return Stage(_resolve(loaded, name, module), f"{module}:{name}", modules)
+    # Under its own name, wherever that is now, it is called as it was.
+    another = given is not None and name != place["name"]
+    instance = None if another else place.get("instance")
+    make = Maker(instance or {}, modules)
+    call = _resolve(loaded, name, module, make)
+    return Stage(call, f"{module}:{name}", modules, alone=another)
 
 
 def load(module: str, process: Mapping[str, Any]) -> ModuleType:
@@ -108,6 +120,21 @@ def load(module: str, process: Mapping[str, Any]) -> ModuleType:
         ) from error
 
 
+def _assigned(module: ModuleType, name: str) -> str:
+    """The one name in a module of what was made in a function, or of a lambda.
+
+    Args:
+        module: The module.
+        name: Its qualified name.
+    """
+    found = {
+        key
+        for key, value in vars(module).items()
+        if getattr(value, "__qualname__", None) == name
+    }
+    return found.pop() if len(found) == 1 else ""
+
+
 def _is_running(program: str | None) -> bool:
     """Whether the main script of this very process is the one of the failure."""
     file = getattr(sys.modules.get(_MAIN), "__file__", None)
@@ -119,7 +146,8 @@ def _load_file(path: Path) -> ModuleType:
     known = sys.modules.get(name)
     if known is not None and getattr(known, "__file__", None) == str(path):
         return known
-    spec = importlib.util.spec_from_file_location(name, path)
+    loader = ScriptLoader(name, str(path))
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     if spec is None or spec.loader is None or not path.is_file():
         raise ImportError(f"there is no Python file {str(path)!r}")
     if str(path.parent) not in sys.path:
@@ -131,10 +159,21 @@ def _load_file(path: Path) -> ModuleType:
     except BaseException:
         del sys.modules[name]
         raise
+    if loader.left_out:
+        lines = ", ".join(map(str, loader.left_out))
+        _guard.warn_once(
+            f"script {path}",
+            "%s has no if __name__ == '__main__': a replay leaves out what runs at its "
+            "top level (lines %s)",
+            path.name,
+            lines,
+        )
     return loaded
 
 
-def _resolve(module: ModuleType, name: str, shown: str) -> Callable[[Any], Any]:
+def _resolve(
+    module: ModuleType, name: str, shown: str, make: Maker
+) -> Callable[[Any], Any]:
     """What a dotted name means, its class made where it needs an object."""
     found: Any = module
     made = name.endswith("()")
@@ -149,9 +188,9 @@ def _resolve(module: ModuleType, name: str, shown: str) -> Callable[[Any], Any]:
     elif isinstance(owner, type) and not hasattr(found, "__self__"):
         static = vars(owner).get(name.rpartition(".")[2])
         if not isinstance(static, staticmethod):
-            found = getattr(_make(owner, shown), name.rpartition(".")[2])
+            found = getattr(make(owner, shown), name.rpartition(".")[2])
     if isinstance(found, type):
-        found = _make(found, shown)
+        found = make(found, shown)
     process = getattr(found, "process", None)
     if callable(process):
         return process  # type: ignore[no-any-return]
@@ -160,11 +199,46 @@ def _resolve(module: ModuleType, name: str, shown: str) -> Callable[[Any], Any]:
     return found  # type: ignore[no-any-return]
 
 
-def _make(kind: type, shown: str) -> Any:
-    try:
-        return kind()
-    except TypeError as error:
-        raise StoreError(
-            f"{shown}:{kind.__qualname__} cannot be made without arguments ({error}); "
-            "write a function that makes it, and name that: --stage module:make()"
-        ) from error
+class Maker:
+    """Makes the object that a stage is a method of.
+
+    Args:
+        kept: What is known of the one that failed: ``arguments`` or ``state``.
+        modules: What the names of modules in it mean.
+    """
+
+    def __init__(
+        self, kept: Mapping[str, Any], modules: Mapping[str, ModuleType]
+    ) -> None:
+        self._kept = kept
+        self._modules = modules
+
+    def __call__(self, kind: type, shown: str) -> Any:
+        """Make one.
+
+        Args:
+            kind: Its class.
+            shown: Name of its module.
+
+        Raises:
+            StoreError: It cannot be made.
+        """
+        decode = Decoder(self._modules).decode
+        try:
+            arguments = decode(self._kept.get("arguments", {}))
+            state = decode(self._kept.get("state", {}))
+        except UnreadableError:
+            arguments, state = {}, {}
+        try:
+            return kind(**arguments)
+        except TypeError as error:
+            new: object = kind.__new__
+            if state and new is object.__new__:
+                made: Any = object.__new__(kind)
+                vars(made).update(state)
+                return made
+            why = self._kept.get("why", error)
+            raise StoreError(
+                f"{shown}:{kind.__qualname__} cannot be made without arguments ({why});"
+                " write a function that makes it, and name that: --stage module:make()"
+            ) from error

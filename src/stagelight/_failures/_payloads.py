@@ -15,6 +15,7 @@ from stagelight._failures._encoding import (
     state_of,
 )
 from stagelight._failures._snapshots import NoSnapshotError, event_in, snapshots
+from stagelight._failures._texts import TEXTS
 from stagelight._redaction import HIDDEN, Redactor
 
 if TYPE_CHECKING:
@@ -27,8 +28,11 @@ SNAPSHOT: Final = "snapshot"
 #: Types of events that may have one.
 SNAPPED: Final = frozenset({dict, list, tuple, str, bytes, int, float, type(None)})
 _DEEP: Final = 32
+_TEXTUAL: Final = frozenset({str, bytes, int, float})
 _LONG: Final = 2_000
-_FALLBACK: Final = Redactor()
+#: Bytes that an object, or arguments beside the event, may take.
+_BESIDE: Final = 64 * 1024
+_PARTS: Final = 2_000
 #: What the encoder made has no cycles.
 _dumps: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
@@ -60,7 +64,7 @@ class Packer:
     def __init__(self, capture: Capture) -> None:
         self._capture = capture
         self.keys = Keys(capture.redact_keys, capture.keep_keys)
-        self._texts = Redactor(secret=self.keys.secret)
+        self._texts = Redactor(TEXTS.patterns, self.keys.secret)
         self._snapshot = snapshots(capture.max_event_bytes)
         self._codecs: dict[str, str | Codec] = {}
 
@@ -95,6 +99,20 @@ class Packer:
         if payload.codec != SNAPSHOT:
             return payload
         return self._made(JSON, event_in(payload.data))
+
+    def plain(self, value: Any) -> Any:
+        """What else is kept of a call, as data without secrets.
+
+        Args:
+            value: The value.
+
+        Raises:
+            UnfitError: It would not come back as it was, or is too large.
+        """
+        made = Encoder(self.keys, _PARTS, _BESIDE).encode(value)
+        if len(_dumps(made)) > _BESIDE:
+            raise UnfitError(f"it takes more than {_BESIDE:,} bytes")
+        return made
 
     def _made(self, codec: str | Codec, event: Any) -> Payload:
         try:
@@ -134,7 +152,7 @@ class Packer:
         except Exception as error:  # noqa: BLE001 - an object of the user's
             text = f"<{type(event).__name__}: {_named(error)}>"
         data = _names.encodable(text[:_LONG]).encode()
-        return Payload(REPR, data, 0, _FALLBACK.text(why))
+        return Payload(REPR, data, 0, TEXTS.text(why))
 
 
 class _Cleaner:
@@ -154,8 +172,10 @@ class _Cleaner:
         if depth > _DEEP:
             return value
         kind = type(value)
+        if kind in _TEXTUAL:
+            return self._shown(value) if TEXTS.patterns else value
         if kind is dict:
-            return self._pairs(value, depth)
+            return self._dict(value, depth)
         if kind in {list, tuple}:
             parts = [self.clean(one, depth + 1) for one in value]
             same = all(one is old for one, old in zip(parts, value, strict=True))
@@ -163,6 +183,25 @@ class _Cleaner:
         if isinstance(getattr(value, "__dict__", None), dict):
             return self._object(value, kind, depth)
         return value
+
+    def _shown(self, value: Any) -> Any:
+        """A text or number, or what the program's own patterns leave of it."""
+        text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+        shown = TEXTS.own(text)
+        if shown == text:
+            return value
+        self.hidden += 1
+        return shown if type(value) is str else HIDDEN
+
+    def _dict(self, value: dict[Any, Any], depth: int) -> dict[Any, Any]:
+        pairs = self._pairs(value, depth)
+        if not TEXTS.patterns:
+            return pairs
+        shown = {
+            self._shown(key) if type(key) in _TEXTUAL else key: one
+            for key, one in pairs.items()
+        }
+        return pairs if shown == pairs else shown
 
     def _pairs(self, value: dict[Any, Any], depth: int) -> dict[Any, Any]:
         changed = {}

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from stagelight._redaction import Redactor
+from stagelight._failures._texts import TEXTS
 from stagelight._secrets import redact
 from stagelight._version import __version__
 
@@ -32,20 +32,19 @@ def _describe(here: str) -> dict[str, Any]:
     main = sys.modules.get("__main__")
     spec = getattr(main, "__spec__", None)
     file = getattr(main, "__file__", None)
-    texts = Redactor()
     program = None if file is None else os.path.normpath(os.path.join(here, file))  # noqa: PTH118
     return {
         "pid": os.getpid(),
         "program": program,
         "module": None if spec is None else spec.name,
-        "arguments": [texts.text(redact(one), 200) for one in sys.argv],
+        "arguments": [TEXTS.text(redact(one), 200) for one in sys.argv],
         "folder": here,
         "python": platform.python_version(),
         "stagelight": __version__,
         "version": _version_of(program or here),
         "service": os.environ.get("OTEL_SERVICE_NAME"),
         "settings": {
-            key: texts.text(redact(value), 200)
+            key: TEXTS.text(redact(value), 200)
             for key, value in sorted(os.environ.items())
             if key.startswith("STAGELIGHT_")
         },

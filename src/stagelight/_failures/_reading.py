@@ -147,18 +147,22 @@ class Reader:
                 raise StoreError(f"the event of failure {number}: {error}") from None
         return Payload(row["codec"], data or b"", row["hidden"], row["why"])
 
-    def groups(self, pipeline: str | None = None) -> list[dict[str, Any]]:
+    def groups(
+        self, pipeline: str | None = None, limit: int | None = None
+    ) -> list[dict[str, Any]]:
         """The groups, the largest first.
 
         Args:
             pipeline: Only those of this pipeline.
+            limit: At most so many.
         """
         rows = self._database.execute(
             "SELECT groups.*, count(failures.id) AS kept, max(failures.id) AS example "
             "FROM groups LEFT JOIN failures ON failures.group_id = groups.id "
             "WHERE ? IS NULL OR groups.pipeline = ? "
-            "GROUP BY groups.id ORDER BY groups.count DESC, groups.last DESC",
-            (pipeline, pipeline),
+            "GROUP BY groups.id ORDER BY groups.count DESC, groups.last DESC "
+            "LIMIT ?",
+            (pipeline, pipeline, -1 if limit is None else limit),
         ).fetchall()
         return [self._group(row) for row in rows]
 
@@ -214,15 +218,18 @@ class Reader:
         """How many failed events are not kept (any more), by reason."""
         return dict(self._database.execute("SELECT * FROM dropped").fetchall())
 
-    def groups_document(self, pipeline: str | None = None) -> dict[str, Any]:
+    def groups_document(
+        self, pipeline: str | None = None, limit: int | None = None
+    ) -> dict[str, Any]:
         """Groups and counts as data for JSON.
 
         Args:
             pipeline: Only the groups of this pipeline.
+            limit: Groups at most.
         """
         (kept, size) = self._database.execute("SELECT * FROM totals").fetchone()
         return {
-            "groups": self.groups(pipeline),
+            "groups": self.groups(pipeline, limit),
             "kept": kept,
             "bytes": size,
             "dropped": self.dropped(),

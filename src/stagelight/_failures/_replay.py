@@ -17,12 +17,12 @@ from opentelemetry import trace
 
 from stagelight import _names, _outcomes
 from stagelight._capture import JSON, PICKLE
-from stagelight._failures import _tracebacks
+from stagelight._failures import _tracebacks, _traces
 from stagelight._failures._decoding import Decoder, UnreadableError
 from stagelight._failures._payloads import REPR, USER
 from stagelight._failures._schema import StoreError
 from stagelight._failures._sink import REPLAYING
-from stagelight._redaction import Redactor
+from stagelight._failures._texts import TEXTS
 from stagelight._tracer import TRACER
 from stagelight._version import __version__
 
@@ -38,7 +38,6 @@ OTHER: Final = "other failure"
 SUCCESS: Final = "success"
 SKIPPED: Final = "not replayed"
 _ITEMS: Final = 10_000
-_TEXTS: Final = Redactor()
 
 
 @dataclass
@@ -143,6 +142,32 @@ def _user_codec(path: str) -> Any:
     return found() if name.endswith("()") else found
 
 
+def with_arguments(stage: Stage, kept: Mapping[str, Any] | None) -> Stage:
+    """A stage that is called as it was, with what was passed beside the event.
+
+    Args:
+        stage: The stage.
+        kept: What is known of that, or None where there was nothing.
+
+    Raises:
+        StoreError: It was not kept.
+    """
+    if kept is None or stage.alone:
+        return stage
+    if "why" in kept:
+        raise StoreError(
+            "it was called with arguments beside its event that are not kept "
+            f"({kept['why']}); name a function that takes the event alone: --stage"
+        )
+    decoder = Decoder(stage.modules)
+    try:
+        more, named = decoder.decode(kept["more"]), decoder.decode(kept["named"])
+    except UnreadableError as error:
+        raise StoreError(str(error)) from None
+    call = stage.call
+    return stage._replace(call=lambda event: call(event, *more, **named))
+
+
 def skipped(found: Mapping[str, Any], why: str) -> Replayed:
     """The outcome of a replay that could not be.
 
@@ -244,8 +269,8 @@ def _compared(
 ) -> Replayed:
     before = _before(found)
     if error is None:
-        shown = json.dumps(_TEXTS.value(value), default=str, ensure_ascii=False)
-        after = f"returned {_TEXTS.text(shown)}"
+        shown = json.dumps(TEXTS.value(value), default=str, ensure_ascii=False)
+        after = f"returned {TEXTS.text(shown)}"
         result = SUCCESS
         old, new = [before], [after]
     else:
@@ -253,7 +278,7 @@ def _compared(
         chain[0]["frames"] = [
             frame
             for frame in chain[0]["frames"]
-            if not frame["file"].startswith(_tracebacks.OURS)
+            if not frame["file"].startswith(_traces.OURS)
         ]
         text = f": {chain[0]['message']}" if chain[0]["message"] else ""
         after = f"{chain[0]['type']}{text}"
@@ -279,5 +304,5 @@ def _compared(
 def _function(chain: list[dict[str, Any]]) -> str | None:
     """The function that an exception is charged to; its file may be elsewhere now."""
     frames = chain[0]["frames"]
-    own = [one for one in frames if _tracebacks.is_own(one["file"])] or frames
+    own = [one for one in frames if _traces.is_own(one["file"])] or frames
     return own[-1]["function"] if own else None

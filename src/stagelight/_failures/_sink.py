@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard, _names
 from stagelight._cells import NANOSECONDS
-from stagelight._failures import _tracebacks
-from stagelight._failures._draft import Cause, draft
+from stagelight._failures import _tracebacks, _traces
+from stagelight._failures._calls import call_of
+from stagelight._failures._draft import Cause, arguments_of, draft
 from stagelight._failures._payloads import Packer
 from stagelight._failures._process import describer
 from stagelight._failures._share import Share
@@ -22,10 +23,10 @@ from stagelight._failures._traits import Traits
 from stagelight._failures._writer import SIGNAL, Writer
 
 if TYPE_CHECKING:
-    from types import CodeType
-
     from stagelight._capture import Capture
+    from stagelight._failures._payloads import Payload
     from stagelight._journey import Turn
+    from stagelight._records import StageRecord
     from stagelight._sinks import EventRecord
     from stagelight._slots import Slot
 
@@ -51,6 +52,7 @@ class Sink:
     def __init__(self, capture: Capture) -> None:
         self.capture = capture
         self._wanted: dict[str, bool] = {}
+        self._early: dict[str, bool] = {}
         self._packer = Packer(capture)
         self._traits = (
             Traits(capture.attributes, self._packer.keys)
@@ -89,8 +91,8 @@ class Sink:
             wanted = self._wanted[stage] = self.capture.wants(stage)
         if not wanted or getattr(REPLAYING, "on", False):
             return
-        trace = _tracebacks.trace_of(error.__traceback__)
-        cause = self._cause(record, trace.code)
+        trace = _traces.trace_in(error)
+        cause = self._cause(record, trace)
         writer = self.writer
         if writer.waiting >= _WAITING or writer.waiting_bytes >= _WAITING_BYTES:
             self._leave_out("queue", cause, record)
@@ -103,15 +105,27 @@ class Sink:
         else:
             self._take(record, error, cause, trace)
 
-    def _cause(self, record: EventRecord, code: CodeType | None) -> Cause:
+    def entered(self, stage: StageRecord, event: Any) -> Payload | None:
+        """Take an event as its call begins; one of ``_sinks.ENTRIES``.
+
+        Args:
+            stage: Its stage.
+            event: The event.
+        """
+        wanted = self._early.get(stage.name)
+        if wanted is None:
+            wanted = self._early[stage.name] = self.capture.wants_entry(stage.name)
+        return self._packer.pack(stage.name, event) if wanted else None
+
+    def _cause(self, record: EventRecord, trace: _traces.Trace) -> Cause:
         """What a failure has in common with others."""
         # Stages without a record of theirs are told apart by their names.
-        source = record.source or (record.pipeline, record.stage)
-        known = source if isinstance(source, tuple) else id(source)
-        key = (known, record.error_type, id(code))
+        source: Any = record.source
+        known = id(source) if source is not None else (record.pipeline, record.stage)
+        key = (known, record.error_type, id(trace.code), id(trace.entry))
         cause = self._causes.get(key)
         if cause is None:
-            cause = Cause(record, code)
+            cause = Cause(record, trace, self._packer)
             if len(self._causes) >= _CAUSES:
                 self._causes.clear()
             self._causes[key] = cause
@@ -122,13 +136,15 @@ class Sink:
         record: EventRecord,
         error: BaseException,
         cause: Cause,
-        trace: _tracebacks.Trace,
+        trace: _traces.Trace,
     ) -> None:
         stage = record.stage or ""
-        payload = self._packer.pack(stage, record.event)
+        payload = record.entry or self._packer.pack(stage, record.event)
         keys = self._packer.keys if self.capture.locals else None
         chain = _tracebacks.taken(error, keys, trace)
         made = draft(record, payload, chain, cause)
+        if not cause.single:
+            made.arguments = arguments_of(call_of(record), self._packer)
         if self._traits is not None:
             made.attributes = self._traits_of(stage, record.event, record.turn)
             self._count(FAILED, cause.group, made.attributes)

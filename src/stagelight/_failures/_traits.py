@@ -6,7 +6,8 @@ from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _names, _outcomes
-from stagelight._redaction import HIDDEN, Redactor
+from stagelight._failures._texts import TEXTS
+from stagelight._redaction import HIDDEN
 
 if TYPE_CHECKING:
     from stagelight._failures._encoding import Keys
@@ -17,7 +18,6 @@ SIZE: Final = "payload size"
 _LONG: Final = 64
 _MOST_VALUES: Final = 32
 _MOST_STAGES: Final = 256
-_TEXTS: Final = Redactor()
 _CLASSES: Final = (
     (256, "under 256 B"),
     (4_096, "256 B to 4 KiB"),
@@ -56,9 +56,9 @@ class Traits:
                 value = _outcomes.look_up(value, key)
             if value is None or callable(value):
                 continue
-            text = HIDDEN if name in self._hidden else _TEXTS.text(str(value), _LONG)
+            text = HIDDEN if name in self._hidden else TEXTS.text(str(value), _LONG)
             found[name] = self._bounded(stage, name, _names.encodable(text))
-        found[UPSTREAM] = (turn.queue or "-") if turn is not None else "-"
+        found[UPSTREAM] = self._bounded(stage, UPSTREAM, _upstream(stage, turn))
         found[SIZE] = size_class(event)
         return found
 
@@ -73,6 +73,23 @@ class Traits:
                 return _names.OTHER
             seen.add(text)
         return text
+
+
+def _upstream(stage: str, turn: Turn | None) -> str:
+    """The stage that an event was in before, where journeys are traced; else its queue.
+
+    Args:
+        stage: The stage that it came to.
+        turn: Where it came from.
+    """
+    if turn is None:
+        return "-"
+    origin = turn.origin
+    if not isinstance(origin, int):
+        for before, *_ in reversed(origin.done or ()):
+            if before.name != stage:
+                return before.name
+    return turn.queue or "-"
 
 
 def size_class(event: Any) -> str:

@@ -82,7 +82,14 @@ def total(metric: Metric, by: str, how: str = "sum") -> str:
         how: The aggregation.
     """
     grouped = f" by ({by})" if by else ""
-    return f"{how}{grouped} ({series(metric)}{chosen(metric)})"
+    name = series(metric)
+    if how != "sum" or _names.SHARED not in metric.attributes:
+        return f"{how}{grouped} ({name}{chosen(metric)})"
+    # Processes that share a queue all tell its whole size.
+    shared = label(_names.SHARED)
+    own = f"""sum{grouped} ({name}{chosen(metric, f'{shared}=""')})"""
+    one = f"""max{grouped} ({name}{chosen(metric, f'{shared}="true"')})"""
+    return f"({own} or {one})"
 
 
 def quantile(share: float, metric: Metric, by: str) -> str:

@@ -130,6 +130,12 @@ def queue_key(queue: QueueRecord) -> Attributes:
     return {_names.PIPELINE: queue.pipeline.name, _names.QUEUE: queue.name}
 
 
+def _size_key(queue: QueueRecord) -> Attributes:
+    """Attributes of what all processes tell alike that share a queue."""
+    key = queue_key(queue)
+    return {**key, _names.SHARED: True} if queue.shared else key
+
+
 _Numbers = Iterator[tuple[Number, Attributes]]
 
 
@@ -225,14 +231,14 @@ def _blocked_max(look: Look) -> _Numbers:
 def _size(look: Look) -> _Numbers:
     for queue, size in zip(look.queues, look.sizes, strict=True):
         if size is not None:
-            yield size, queue_key(queue)
+            yield size, _size_key(queue)
 
 
 def _capacity(look: Look) -> _Numbers:
     for queue in look.queues:
         capacity = queue.capacity()
         if capacity is not None:
-            yield capacity, queue_key(queue)
+            yield capacity, _size_key(queue)
 
 
 def _oldest(look: Look) -> _Numbers:
@@ -242,7 +248,7 @@ def _oldest(look: Look) -> _Numbers:
 
 def _high_watermark(look: Look) -> _Numbers:
     for queue, size in zip(look.queues, look.sizes, strict=True):
-        yield queue.peak.read(look.reader, size or 0), queue_key(queue)
+        yield queue.peak.read(look.reader, size or 0), _size_key(queue)
 
 
 def _enqueued(look: Look) -> _Numbers:

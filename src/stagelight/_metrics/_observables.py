@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from stagelight import _guard, _names
-from stagelight._metrics._look import Look
+from stagelight._registry import LATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from opentelemetry.metrics import Meter
+
+    from stagelight._metrics._look import Look
 
 
 class _Anybody:
@@ -62,7 +64,7 @@ def current_look(meter: Meter, metric: _names.Metric) -> Look:
     if collection.reader is not None:
         collection.touched = True
         if collection.look is None:
-            collection.look = Look(collection.reader)
+            collection.look = _look(collection.reader)
         return collection.look
     for tell in ON_FOREIGN:
         tell(meter)
@@ -73,11 +75,18 @@ def current_look(meter: Meter, metric: _names.Metric) -> Look:
         or metric.name in collection.served
         or now - collection.made > _FRESH
     ):
-        collection.look, collection.meter = Look(_ANYBODY), meter
+        collection.look, collection.meter = _look(_ANYBODY), meter
         collection.made = now
         collection.served = set()
     collection.served.add(metric.name)
     return collection.look
+
+
+def _look(reader: object) -> Look:
+    with LATE:  # who never collects need not load it
+        from stagelight._metrics._look import Look
+
+    return Look(reader)
 
 
 def _callback(

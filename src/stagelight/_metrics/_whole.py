@@ -46,6 +46,7 @@ def _telemetry_dropped(_: object) -> _Numbers:
 
 
 def _telemetry_errors(_: object) -> _Numbers:
+    _guard.speak()
     for place, number in list(_guard.ERRORS.items()):
         yield number, {_names.PLACE: place}
 

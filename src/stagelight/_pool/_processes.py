@@ -54,7 +54,7 @@ def _hooks(kind: Any) -> dict[str, Any]:
         journey = carry(this_worker(), event if args else fn, record.name)
         # What is a stage already is recorded in the process that calls it.
         make_stage = None if _is_observed(fn) else state.stage
-        task = _Task(backlog, backlog.add(), journey, make_stage, event)
+        task = _Task(backlog, backlog.add(), journey, make_stage, (fn, args, kwargs))
         ticket = Ticket(
             next(KEYS),
             record.pipeline.name,
@@ -113,7 +113,7 @@ class _ProcessBacklog(Backlog):
 class _Task:
     """What the parent keeps of one task until its result is back."""
 
-    __slots__ = ("backlog", "event", "journey", "make_stage", "number", "times")
+    __slots__ = ("backlog", "call", "journey", "make_stage", "number", "times")
 
     def __init__(
         self,
@@ -121,13 +121,13 @@ class _Task:
         number: int,
         journey: Journey,
         make_stage: Callable[[], StageRecord] | None,
-        event: Any,
+        call: tuple[Any, tuple[Any, ...], dict[str, Any]] | None,
     ) -> None:
         self.backlog = backlog
         self.number = number
         self.journey = journey
         self.make_stage = make_stage
-        self.event = event
+        self.call = call
         self.times: array[int] | None = None
 
     def arrived(self, times: array[int], _error: BaseException | None) -> None:
@@ -153,8 +153,11 @@ class _Task:
                 error = future.exception()
             name = self.backlog.record.name
             context = self.journey.context
-            sample(self.make_stage(), took, error, self.event, name, context)
+            args = self.call[1] if self.call is not None else ()
+            event = args[0] if args else None
+            stage = self.make_stage()
+            sample(stage, took, error, event, name, context, self.call)
         except Exception as problem:  # noqa: BLE001 - never into the pipeline
             _guard.caught("task", problem)
         finally:
-            self.event = None
+            self.call = None

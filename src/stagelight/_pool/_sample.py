@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from stagelight._records import StageRecord
 
+    Call = tuple[Any, tuple[Any, ...], dict[str, Any]]
+
 
 def sample(  # noqa: PLR0913, PLR0917 - plain data
     stage: StageRecord,
@@ -23,6 +25,7 @@ def sample(  # noqa: PLR0913, PLR0917 - plain data
     event: Any,
     pool: str,
     context: Context | None,
+    call: Call | None = None,
 ) -> None:
     """Record a call, and announce its failure.
 
@@ -33,6 +36,7 @@ def sample(  # noqa: PLR0913, PLR0917 - plain data
         event: Its first argument.
         pool: Name of the pool.
         context: Creation context of its journey, as far as it is known here.
+        call: Function, arguments and keyword arguments, where they are kept.
     """
     slot = stage.slot()
     end = clock()
@@ -58,5 +62,8 @@ def sample(  # noqa: PLR0913, PLR0917 - plain data
                 attempt=_outcomes.attempt(event, 0),
                 duration=took / NANOSECONDS,
                 context=context,
+                source=stage,
+                event=event,
+                call=call,
             )
         )

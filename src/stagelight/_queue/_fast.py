@@ -5,23 +5,30 @@ They do what ``Flow.put`` and ``Flow.got`` do, which serve every other queue.
 
 from __future__ import annotations
 
+from sys import modules
 from threading import get_ident
 from time import perf_counter_ns as clock
-from typing import Any
+from typing import Any, Final
 
 from stagelight import _guard
-from stagelight._distribution import BATCH
-from stagelight._journey import Turn
+from stagelight._journey import FetchedTurn
 from stagelight._quiet import CURRENT
-from stagelight._slots import NO_SLOT, TRACING
-from stagelight._tracer import TRACER
-from stagelight._turns import fetched, origin
+from stagelight._slots import NO_SLOT, PENDING, TRACING
+from stagelight._tracer import EVENTS, TRACER
+from stagelight._turns import KEPT_PENDING, MAX_PENDING, fetched, origin
 from stagelight._workers import THIS, this_worker
 
+#: Of the waits that are not sorted into cells yet: a queue's may be many.
+_BATCH: Final = 511
 
-def plain_hooks() -> dict[str, Any]:  # noqa: C901 - calls cost more
+
+def plain_hooks() -> dict[str, Any]:
     """Hooks for the methods that the standard library calls under the queue's lock."""
-    current = CURRENT.get
+    return {"_put": _put_hook(), "_get": _get_hook()}
+
+
+def _put_hook() -> Any:
+    current, tracer = CURRENT.get, TRACER
 
     def _put(self: Any, item: Any) -> None:
         items = self.queue
@@ -37,7 +44,7 @@ def plain_hooks() -> dict[str, Any]:  # noqa: C901 - calls cost more
             if (
                 worker.slot is NO_SLOT
                 and worker.alert <= TRACING
-                and not (TRACER.on and current())
+                and not (tracer.on and current())
             ):
                 entries.append(now)
             else:
@@ -47,9 +54,17 @@ def plain_hooks() -> dict[str, Any]:  # noqa: C901 - calls cost more
             if len(entries) > size:
                 flow.mirror.resize(size)
             record.enqueued += 1
-            record.peak.now = max(record.peak.now, size)
+            peak = record.peak
+            if size > peak.now:  # noqa: PLR1730 - a call costs more
+                peak.now = size
         except Exception as error:  # noqa: BLE001 - never into the pipeline
             _guard.noted("put", error)
+
+    return _put
+
+
+def _get_hook() -> Any:  # noqa: C901 - calls cost more
+    current, tracer = CURRENT.get, TRACER
 
     def _get(self: Any) -> Any:
         items = self.queue
@@ -61,22 +76,45 @@ def plain_hooks() -> dict[str, Any]:  # noqa: C901 - calls cost more
             entry = entries.popleft() if entries else now
             if flow.drainer and flow.drainer == get_ident():
                 return item
-            at, begun = entry if isinstance(entry, tuple) else (entry, entry)
-            record.dequeued += 1
-            record.wait.add(now - at)
-            if not record.dequeued % BATCH:
+            if entry.__class__ is tuple:
+                at, begun = entry
+            else:
+                at = begun = entry
+            wait = now - at
+            record.dequeued = number = record.dequeued + 1
+            record.wait.add(wait)
+            if not number & _BATCH:
                 record.wait.fold()
-            turn = Turn(id(item), begun, record.pipeline, record.name)
-            turn.wait = now - at
+            turn = FetchedTurn()
+            turn.key = id(item)
+            turn.origin = begun
+            turn.pipeline = record.pipeline
+            turn.queue = record.name
+            turn.wait = wait
             try:
                 worker = THIS.leash.worker
             except AttributeError:
                 worker = this_worker()
-            fetched(worker, turn)
+            if (
+                worker.slot.since
+                or worker.turn is not None
+                or worker.trail is not None
+                or worker.run is not None
+                or (EVENTS in modules and tracer.running() is not None)
+                or (tracer.on and current())
+            ):
+                fetched(worker, turn)
+            elif pending := worker.pending:
+                pending.append(turn)
+                if len(pending) > MAX_PENDING:
+                    del pending[:-KEPT_PENDING]
+            else:
+                pending.append(turn)
+                worker.alert |= PENDING
             if record.full:
                 flow.now_at(len(items))
         except Exception as error:  # noqa: BLE001 - never into the pipeline
             _guard.noted("get", error)
         return item
 
-    return {"_put": _put, "_get": _get}
+    return _get

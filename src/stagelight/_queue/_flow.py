@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from threading import get_ident
 from time import perf_counter_ns as clock
 from time import time_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stagelight import _guard, _names, _sinks
 from stagelight._journey import TaskTurn, Turn, enclosing, leave_turn
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 
     from stagelight._buffers import QueueRecord
     from stagelight._queue._mirror import Entry, Mirror
+
+#: Those that have news: one look for each event, where there mostly are none.
+NEWS: Final[list[Flow]] = []
+#: Queues may go before somebody told their news.
+_MOST: Final = 256
 
 
 class Flow:
@@ -117,7 +123,7 @@ class Flow:
         """Note that the queue became full: an edge, told once."""
         if not self.record.full:
             self.record.full = True
-            self.news.append(_names.QUEUE_FULL_EVENT)
+            self._note(_names.QUEUE_FULL_EVENT)
 
     def now_at(self, size: int) -> None:
         """Note that a full queue is down to half of its capacity again."""
@@ -125,11 +131,20 @@ class Flow:
         capacity = record.capacity() or 0
         if record.full and size * 2 <= capacity:
             record.full = False
-            self.news.append(_names.QUEUE_RECOVERED_EVENT)
+            self._note(_names.QUEUE_RECOVERED_EVENT)
+
+    def _note(self, news: str) -> None:
+        self.news.append(news)
+        NEWS.append(self)
+        if len(NEWS) > _MOST:
+            del NEWS[0]
 
     def speak(self) -> None:
         """Announce the edges that were noted; never called under the queue's lock."""
         _guard.speak()
+        while self in NEWS:
+            with contextlib.suppress(ValueError):  # another thread did it
+                NEWS.remove(self)
         while self.news:
             name = self.news.pop(0)
             if _sinks.EVENTS:

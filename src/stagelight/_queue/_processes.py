@@ -141,6 +141,7 @@ def observe(target: Any, record: QueueRecord) -> None:
     ref = weakref.ref(target)
     flow = _ProcessFlow(record, FifoMirror())
     become_twin(target, flow, _hooks)
+    record.shared = True
     record.size = lambda: _size(ref())
     record.oldest = lambda: flow.oldest(_size(ref()))
     record.capacity = lambda: _capacity(ref())

@@ -76,6 +76,8 @@ def start(
     stop()
     if tell is not None:
         _TELL[:] = [tell]
+    if not found.enabled:
+        return
     PAUSES.install()
     named = [_KINDS[kind](address) for kind, address in found.targets.items()]
     engine = Engine(

@@ -6,6 +6,7 @@ What does not exist is NaN, so that no comparison with it holds: PromQL's empty 
 from __future__ import annotations
 
 import operator
+from functools import cache, partial
 from math import inf, nan
 from typing import TYPE_CHECKING, Final
 
@@ -81,27 +82,39 @@ class Entity:
                 track.push(now, value)
 
 
-def bind(node: Node, entity: Entity) -> Value:  # noqa: PLR0911 - one for each kind
+def bind(node: Node, entity: Entity, known: dict[Node, Value] | None = None) -> Value:
     """The function of a tree for one entity.
 
     Args:
         node: A tree.
         entity: Whose series it reads.
+        known: Functions of this entity that are there already, and takes new ones:
+            rules have much in common.
     """
+    known = {} if known is None else known
+    found = known.get(node)
+    if found is None:
+        found = known[node] = _bind(node, entity, known)
+    return found
+
+
+def _bind(  # noqa: PLR0911 - one for each kind
+    node: Node, entity: Entity, known: dict[Node, Value]
+) -> Value:
     if isinstance(node, Number):
-        constant = node.value
-        return lambda _: constant
+        return _constant(node.value)
     if isinstance(node, Select):
         return _present(_track(node, entity))
     if isinstance(node, Absent):
         return _gone(_track(node, entity))
     if isinstance(node, Named):
-        return bind(node.inner, entity)
+        return bind(node.inner, entity, known)
     if isinstance(node, Range):
-        return _range(node, entity)
-    left, right = bind(node.left, entity), bind(node.right, entity)
+        return _range(node, entity, known)
+    left, right = bind(node.left, entity, known), bind(node.right, entity, known)
     if isinstance(node, Compare):
-        return _compared(_COMPARE[node.operator], left, right)
+        # Without cells it takes half the memory, of which comparisons need most.
+        return partial(_compared, _COMPARE[node.operator], left, right)
     if isinstance(node, Logic):
         return _LOGIC[node.operator](left, right)
     if isinstance(node, Pick):
@@ -127,14 +140,14 @@ def _gone(track: Track) -> Value:
     return gone
 
 
-def _range(node: Range, entity: Entity) -> Value:
+def _range(node: Range, entity: Entity, known: dict[Node, Value]) -> Value:
     inner = node.inner
     if isinstance(inner, Select):
         track = _track(inner, entity)
     else:
         found = entity.recorded.get(inner)
         if found is None:
-            compute = bind(inner, entity)  # records what it needs itself before
+            compute = bind(inner, entity, known)  # records what it needs itself before
             found = entity.recorded[inner] = Track()
             entity.recorders.append((compute, found))
         track = found
@@ -160,17 +173,19 @@ def _range(node: Range, entity: Entity) -> Value:
     }[node.function]
 
 
-def _compared(
-    compare: Callable[[float, float], bool], left: Value, right: Value
-) -> Value:
-    def compared(now: float) -> float:
-        value = left(now)
-        if value != value:  # noqa: PLR0124 - NaN
-            return nan
-        limit = right(now)
-        return value if limit == limit and compare(value, limit) else nan  # noqa: PLR0124
+@cache
+def _constant(value: float) -> Value:
+    return lambda _: value
 
-    return compared
+
+def _compared(
+    compare: Callable[[float, float], bool], left: Value, right: Value, now: float
+) -> float:
+    value = left(now)
+    if value != value:  # noqa: PLR0124 - NaN
+        return nan
+    limit = right(now)
+    return value if limit == limit and compare(value, limit) else nan  # noqa: PLR0124
 
 
 def _and(left: Value, right: Value) -> Value:

@@ -208,15 +208,29 @@ TEMPLATES: Final = (
     ),
     Template(
         "StageSaturated",
-        "busy(30m) > $share and busy(10m) > $share "
-        "unless changes(worker.limit, 30m) > 0 "
-        f"{_RESTARTED}30m for 15m",
+        f"busy(30m) > $share and busy(10m) > $share {_RESTARTED}30m "
+        "or floor(busy(10m), 20m) > $level "
+        "and increase(stage.process.duration.count, 1h) > $volume "
+        "and ahead(busy(10m), 1h, $horizon) > 100% "
+        "and slope(busy(10m), 30m) > 0.5 * slope(busy(10m), 1h) "
+        f"{_RESTARTED}75m "
+        "or busy(10m) > $fewer and busy(10m) > 1.2 * mean(busy(30m), 6h) "
+        "and worker.limit < 80% * peak(worker.limit, 6h) "
+        "and increase(stage.process.duration.count, 15m) > 100 "
+        f"{_RESTARTED}75m for 15m",
         "Stage {at} is at its limit",
-        "Its workers are busy {value} of the time (limit: $share): any more load, and "
-        "its queue grows without end. Add workers, or make it faster.",
+        "Its workers are busy {value} of the time (limit: $share; $level and all of it "
+        "within $horizon at this pace; $fewer with a fifth of its workers gone): its "
+        "queue will grow without end. Add workers, or make it faster.",
         "saturated",
         "share",
-        {"share": "90%"},
+        {
+            "share": "90%",
+            "level": "75%",
+            "horizon": "2h",
+            "volume": "5000",
+            "fewer": "60%",
+        },
     ),
     Template(
         "StageQueueFillingUp",
@@ -260,6 +274,16 @@ TEMPLATES: Final = (
         "memory leak",
         "bytes",
         {"level": "40%", "horizon": "8h"},
+    ),
+    Template(
+        "ProcessRestartsOften",
+        "floor(process.uptime, 30m) < $young for 70m",
+        "The process starts again and again",
+        "In each half hour of the last it was once only {value} old (limit: $young). "
+        "Look at its last words before each end, and at its exit code.",
+        "crash loop",
+        "seconds",
+        {"young": "5m"},
     ),
     Template(
         "ProcessGcPauseShare",

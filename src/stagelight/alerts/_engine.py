@@ -12,6 +12,7 @@ from stagelight import _guard, _sinks
 from stagelight._registry import REGISTRY
 from stagelight.alerts._delivery import Outbox, Target
 from stagelight.alerts._evaluator import Evaluator, Standing
+from stagelight.alerts._hints import Hints
 from stagelight.alerts._inhibition import explained, stages_of
 from stagelight.alerts._notice import Notice, notice
 from stagelight.alerts._reading import Graph, identity, sample, stack
@@ -61,6 +62,7 @@ class Engine:
         self.outboxes = [Outbox(one) for one in targets]
         self._log = log
         self._clock = clock
+        self._hints = Hints()
         self._told: dict[int, tuple[Standing, Notice]] = {}
         self._resolved: list[Notice] = []
         self._firing: list[Notice] = []
@@ -72,6 +74,7 @@ class Engine:
         """Evaluate from the first pipeline on, in a thread of its own."""
         identity()  # what it imports is loaded before a program may hide it
         _sinks.ALERTS.append(self.documents)
+        _sinks.HINTS.append(self._hints.documents)
         with REGISTRY.lock:
             there = bool(REGISTRY.pipelines)
             if not there:
@@ -82,10 +85,15 @@ class Engine:
     def _begin(self) -> None:
         if self._stop.is_set() or self._thread is not None:
             return
-        self._thread = threading.Thread(
+        thread = threading.Thread(
             target=self._run, name="stagelight-alerts", daemon=True
         )
-        self._thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:  # there are too many, or the program ends
+            _guard.caught("alerts", error)
+        else:
+            self._thread = thread
 
     def close(self, timeout: float = 2.0) -> None:
         """Stop, and deliver what waits as far as the time allows.
@@ -105,6 +113,7 @@ class Engine:
         self._stop.set()
         if self.documents in _sinks.ALERTS:
             _sinks.ALERTS.remove(self.documents)
+            _sinks.HINTS.remove(self._hints.documents)
         if self._begin in REGISTRY.on_first:
             REGISTRY.on_first.remove(self._begin)
         for _, told in self._told.values():
@@ -128,7 +137,7 @@ class Engine:
             What was told.
         """
         now = self._clock()
-        sample(self.evaluator, now, identity())
+        self._hints.update(now, sample(self.evaluator, now, identity()))
         self.evaluator.tick(now)
         standing = self.evaluator.standing()
         if not standing and not self._told:

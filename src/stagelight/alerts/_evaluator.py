@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from stagelight.alerts._binding import Value
+    from stagelight.alerts._expressions import Node
     from stagelight.alerts._rule import Rule
 
 PENDING: Final = "pending"
@@ -257,9 +258,10 @@ class Evaluator:
         return found
 
     def _attach(self, entity: Entity, name: str = "") -> None:
+        known: dict[Node, Value] = {}
         for rule in self.rules:
             if rule.scope == entity.scope and rule.covers(name):
-                holds = bind(rule.condition, entity)
+                holds = bind(rule.condition, entity, known)
                 self._bound.append(_Bound(rule, entity, holds))
 
 

@@ -35,9 +35,9 @@ def ratio(name: str, window: float) -> Named:
     """
     if name == BUSY:
         busy = _rate("worker.time.busy", window)
-        whole = Binary(
-            "else", Select(SOURCES["worker.limit"]), _rate("worker.time", window)
-        )
+        # As many as there were in the window: workers may come and go within it.
+        limit = Range("mean", Select(SOURCES["worker.limit"]), window)
+        whole = Binary("else", limit, _rate("worker.time", window))
         return Named(name, window, Binary("/", busy, whole))
     if name.startswith(USUAL):
         # A window that is not full yet would be noise, kept as the best for a day.

@@ -113,6 +113,10 @@ TRACES: Final[dict[tuple[str, str], tuple[dict[str, Curve], float]]] = {
         {"process.memory.usage": ramp(_BEGIN, 5e4, 4.5e8)},
         4.0 * HOUR,
     ),
+    ("ProcessRestartsOften", "warning"): (
+        {"process.uptime": lambda t: t if t < _BEGIN else (t - _BEGIN) % 1200},
+        3.6 * HOUR,
+    ),
     ("ProcessGcPauseShare", "warning"): (
         {"process.gc.pause.time": lambda t: 0.01 * t + ramp(_BEGIN, 0.1)(t)},
         2.6 * HOUR,

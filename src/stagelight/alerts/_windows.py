@@ -7,11 +7,12 @@ memory than one over minutes. Up to half an hour at 15 seconds that is every sam
 from __future__ import annotations
 
 from array import array
-from collections import deque
 from math import nan
 from typing import Final
 
 _RESOLUTION: Final = 120
+#: Longer windows, for rates alone, keep half as many.
+_LONG: Final = 7200.0
 #: Seconds after which Prometheus no longer takes a sample for the present value.
 STALE: Final = 300.0
 _TINY: Final = 1e-6
@@ -28,7 +29,7 @@ class Samples:
 
     def __init__(self, window: float) -> None:
         self.window = window
-        self._step = window / _RESOLUTION
+        self._step = window / (_RESOLUTION if window <= _LONG else _RESOLUTION / 2)
         self.at = array("d")
         self.values = array("d")
         self.last_at = self.last = nan
@@ -139,14 +140,15 @@ class Extreme:
         sign: 1 for the smallest, -1 for the largest.
     """
 
-    __slots__ = ("_found", "_sign", "_step", "window")
+    __slots__ = ("_at", "_step", "_values", "sign", "window")
 
     def __init__(self, window: float, sign: int = 1) -> None:
         self.window = window
-        self._sign = sign
+        self.sign = sign
         self._step = window / _RESOLUTION
-        #: Latest time and value, values rising: the first is the smallest.
-        self._found: deque[tuple[float, float]] = deque()
+        #: Values that rise with their times: the first is the smallest.
+        self._at = array("d")
+        self._values = array("d")
 
     def add(self, now: float, value: float) -> None:
         """Take the next sample.
@@ -155,16 +157,21 @@ class Extreme:
             now: Time in seconds.
             value: The value.
         """
-        value *= self._sign
-        found = self._found
-        while found and found[-1][1] >= value:
-            found.pop()
+        value *= self.sign
+        at, values = self._at, self._values
+        while values and values[-1] >= value:
+            values.pop()
+            at.pop()
         # A value that is only a little younger than a smaller one adds nothing.
-        if not found or now - found[-1][0] >= self._step - _TINY:
-            found.append((now, value))
-        oldest = now - self.window - _TINY
-        while found[0][0] < oldest:
-            found.popleft()
+        if not at or now - at[-1] >= self._step - _TINY:
+            at.append(now)
+            values.append(value)
+        self._forget(now)
+
+    def _forget(self, now: float) -> None:
+        at, oldest = self._at, now - self.window - _TINY
+        while at and at[0] < oldest:
+            del at[0], self._values[0]
 
     def value(self, now: float) -> float:
         """The smallest (or largest) value.
@@ -172,10 +179,8 @@ class Extreme:
         Args:
             now: Time in seconds.
         """
-        found, oldest = self._found, now - self.window - _TINY
-        while found and found[0][0] < oldest:
-            found.popleft()
-        return found[0][1] * self._sign if found else nan
+        self._forget(now)
+        return self._values[0] * self.sign if self._values else nan
 
 
 class Track:
@@ -188,8 +193,8 @@ class Track:
         self.last = nan
         self.counter = counter
         self._raw = self._base = 0.0
-        self.samples: dict[float, Samples] = {}
-        self.extremes: dict[tuple[float, int], Extreme] = {}
+        self.samples: tuple[Samples, ...] = ()
+        self.extremes: tuple[Extreme, ...] = ()
 
     def push(self, now: float, value: float) -> None:
         """Take the next sample.
@@ -205,9 +210,9 @@ class Track:
                 self._base += self._raw
             self._raw = value
             value += self._base
-        for samples in self.samples.values():
+        for samples in self.samples:
             samples.add(now, value)
-        for extreme in self.extremes.values():
+        for extreme in self.extremes:
             extreme.add(now, value)
 
     def over(self, window: float) -> Samples:
@@ -216,7 +221,11 @@ class Track:
         Args:
             window: Seconds.
         """
-        return self.samples.setdefault(window, Samples(window))
+        for one in self.samples:
+            if one.window == window:
+                return one
+        self.samples = (*self.samples, Samples(window))
+        return self.samples[-1]
 
     def extreme(self, window: float, sign: int) -> Extreme:
         """The smallest or largest value of a window, kept from now on.
@@ -225,4 +234,8 @@ class Track:
             window: Seconds.
             sign: 1 for the smallest, -1 for the largest.
         """
-        return self.extremes.setdefault((window, sign), Extreme(window, sign))
+        for one in self.extremes:
+            if (one.window, one.sign) == (window, sign):
+                return one
+        self.extremes = (*self.extremes, Extreme(window, sign))
+        return self.extremes[-1]

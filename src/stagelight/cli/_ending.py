@@ -92,19 +92,32 @@ class Ending:
             self._reported = True
         try:
             from stagelight import _failures, _flushing
-            from stagelight._snapshot import snapshot
 
             _install.complain()
             _flushing.end_turns()
-            state = snapshot()  # before the flush, whose time is not the program's
+            state = None
+            if self._plan.table or self._plan.json is not None:
+                from stagelight._snapshot import snapshot
+
+                # Before the flush, whose time is not the program's.
+                state = snapshot()
             _failures.flush()
             told = _alerting.end()
             if self._exporting:
                 _flushing.shutdown()
             self._aside.bring_back()
-            self._tell(state, told)
+            if state is not None:
+                self._tell(state, told)
+            elif self._plan.explain:
+                self._explain()
         except Exception as error:  # noqa: BLE001 - the program's own exit counts
             _guard.caught("report", error)
+
+    @staticmethod
+    def _explain() -> None:
+        from stagelight.cli import _explain
+
+        _stderr.write(_explain.render())
 
     def _tell(self, state: Snapshot, told: list[Notice]) -> None:
         from stagelight.cli import _document
@@ -119,9 +132,7 @@ class Ending:
         if self._plan.json is not None:
             _document.write(self._plan.json, state, failures, told)
         if self._plan.explain:
-            from stagelight.cli import _explain
-
-            _stderr.write(_explain.render())
+            self._explain()
         if self._plan.table:
             from stagelight.cli import _table
 

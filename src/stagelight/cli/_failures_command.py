@@ -134,8 +134,19 @@ def _print(found: dict[str, Any]) -> None:
         for one in journey["stages"]
     ]
     if journey["queue"]:
-        pairs.append(("from", f"{journey['queue']}, waited {journey['wait']:.6f} s"))
+        wait = journey["wait"]
+        waited = "" if wait is None else f", waited {wait:.6f} s"
+        pairs.append(("from", f"{journey['queue']}{waited}"))
     pairs += [(name, value) for name, value in found["attributes"].items()]
+    beside = (
+        ("object", found["place"].get("instance")),
+        ("beside", found["arguments"]),
+    )
+    pairs += [
+        (name, json.dumps(value, ensure_ascii=False)[:_SHOWN])
+        for name, value in beside
+        if value
+    ]
     pairs += [
         ("program", " ".join([process.get("program") or "-"])),
         ("version", process.get("version")),

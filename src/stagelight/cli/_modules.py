@@ -51,7 +51,7 @@ class SetAside:
         if folder is not None:
             loaded = {name.partition(".")[0] for name in sys.modules} - _ALWAYS
             loaded -= set(sys.builtin_module_names)
-            names |= {name for name in loaded if _has(Path(folder), name)}
+            names |= {name for name in loaded if has_module(Path(folder), name)}
         for name in list(sys.modules):
             if name.partition(".")[0] in names:
                 self._modules[name] = sys.modules.pop(name)
@@ -63,7 +63,13 @@ class SetAside:
             sys.path[:] = self._path
 
 
-def _has(folder: Path, name: str) -> bool:
+def has_module(folder: Path, name: str) -> bool:
+    """Whether a folder has a module or package of a name.
+
+    Args:
+        folder: The folder.
+        name: The name, of the highest level.
+    """
     try:
         return (folder / f"{name}.py").is_file() or (
             folder / name / "__init__.py"

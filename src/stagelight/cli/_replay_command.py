@@ -133,8 +133,9 @@ def _print_original(found: dict[str, Any]) -> None:
         took = f"{one['duration']:.6f} s, waited {one['wait']:.6f} s"
         click.echo(f"  {one['stage']}: {took}")
     if found["journey"]["queue"]:
-        wait = f"waited {found['journey']['wait']:.6f} s"
-        click.echo(f"  {found['journey']['queue']}: {wait}")
+        wait = found["journey"]["wait"]
+        waited = "" if wait is None else f": waited {wait:.6f} s"
+        click.echo(f"  {found['journey']['queue']}{waited}")
     click.echo(rendered(found["exception"]))
 
 

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from stagelight.cli._plan import Plan
 
 
-def run(plan: Plan) -> None:
+def run(plan: Plan, *, collecting: bool = True) -> None:
     """Run a program in this process, as plain Python would.
 
     Args:
         plan: What to run and how.
+        collecting: Whether garbage is to be collected while it runs.
     """
     _stderr.take_warnings()
     _sinks.CONFIGURED.clear()  # it is served here, or not at all
@@ -32,16 +33,17 @@ def run(plan: Plan) -> None:
     Ending(plan, aside, exporting=exporting).install()
     try:
         if plan.settings.capture is not None:
-            _failures.install(plan.settings.capture)
+            _failures.install(plan.settings.capture, plan.settings.redact)
         _matching.name_main(*_program.names(plan))
         _install.install(plan.settings)
         _children.install(plan.settings, exporting=exporting)
     except Exception as error:  # noqa: BLE001 - the program runs all the same
         _guard.caught("instrument", error)
     # What was loaded until now lives as long as the program: without this, each of its
-    # collections would walk through all of it.
-    gc.collect()
+    # collections would walk through all of it. The few cycles among it may as well.
     gc.freeze()
+    if collecting:
+        gc.enable()
     _program.run(plan, aside)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stagelight._errors import ConfigurationError
 from stagelight.cli import _stderr
+from stagelight.cli._modules import has_module
 
 if TYPE_CHECKING:
     from stagelight.cli._plan import Plan
@@ -19,8 +20,8 @@ OFF = "off"
 def serve(plan: Plan) -> None:
     """Serve the page, and say where; by default quietly not, where it cannot be.
 
-    Everything that it needs is loaded here: once the program runs, modules of its own
-    may have the same names.
+    What answers is loaded by the first connection, unless modules of the program may
+    have the same names.
 
     Args:
         plan: Where to.
@@ -28,17 +29,17 @@ def serve(plan: Plan) -> None:
     if plan.listen == OFF:
         return
     try:
-        from stagelight.server import serve as start
+        from stagelight.server import start
+        from stagelight.server._late import OTHERS
 
-        with contextlib.suppress(ImportError):
-            importlib.import_module("anyio._backends._asyncio")
+        late = not _hides(_folder(plan), OTHERS | sys.stdlib_module_names)
         if plan.listen is not None:
-            server = start(plan.listen)
+            server = start(plan.listen, late=late)
         else:
             try:
-                server = start()
+                server = start(late=late)
             except ConfigurationError:
-                server = start(0)
+                server = start(0, late=late)
     except (ConfigurationError, ImportError, OSError, RuntimeError) as error:
         if plan.listen is not None:
             sys.stderr.write(f"Error: {error}\n")
@@ -46,3 +47,20 @@ def serve(plan: Plan) -> None:
         return
     if plan.table:
         _stderr.write(f"stagelight  watch it at {server.url}\n")
+
+
+def _folder(plan: Plan) -> Path:
+    """Where the program's own modules are."""
+    if plan.is_module:
+        return Path.cwd()
+    path = Path(os.path.realpath(plan.program))
+    return path if path.is_dir() else path.parent
+
+
+def _hides(folder: Path, names: frozenset[str]) -> bool:
+    """Whether a folder has modules of such names, or cannot be looked at."""
+    try:
+        found = {entry.name.partition(".")[0] for entry in os.scandir(folder)}
+    except OSError:
+        return True
+    return any(has_module(folder, name) for name in names & found)

@@ -39,11 +39,14 @@ def open_store(folder: str | None) -> Reader:
     from stagelight import _config
     from stagelight._errors import StagelightError
     from stagelight._failures._reading import Reader
+    from stagelight._failures._texts import TEXTS
 
     try:
+        settings = _config.load()
+        TEXTS.use(settings.redact)
         if folder is not None:
             return Reader(Path(folder))
-        capture = _config.load().capture
+        capture = settings.capture
         if capture is None:
             raise Refused(
                 "which store of failed events? name it: --folder FOLDER, "

@@ -15,6 +15,7 @@ from stagelight._secrets import redact
 from stagelight.instrumentation._ledger import LEDGER
 
 if TYPE_CHECKING:
+    from stagelight._insights import TelemetryCost
     from stagelight._model import (
         PipelineStats,
         PoolStats,
@@ -76,7 +77,9 @@ def render(  # noqa: PLR0913 - all that is to be told
         console.print(_alerts(told, state))
     if children:
         console.print(f"children    {_apart(children, exporting=exporting)}")
-    console.print(f"cost        {_cost(state)}")
+    cost = state.process.telemetry_cost
+    if cost is not None and cost.calls:
+        console.print(f"cost        {_cost(cost)}")
     console.print(f"telemetry   {_where(state, exporting=exporting)}")
     return out.getvalue()
 
@@ -248,11 +251,8 @@ def _apart(children: int, *, exporting: bool) -> str:
     return f"{children:,} {were} started; what ran there is not in this table, {where}"
 
 
-def _cost(state: Snapshot) -> str:
+def _cost(cost: TelemetryCost) -> str:
     """What observing cost, and how much was recorded for that."""
-    cost = state.process.telemetry_cost
-    if cost is None or not cost.calls:
-        return "nothing was recorded"
     wanted = "" if cost.detail == cost.chosen else f" (of {cost.chosen}, by its budget)"
     return (
         f"{_seconds(cost.per_call)} a call, {cost.busy_share:.1%} of busy time; "

@@ -9,11 +9,10 @@ import json
 import time
 from typing import Any, Final
 
-from stagelight import _names
 from stagelight._insight import Window
-from stagelight._promql import label, series
 from stagelight._snapshot import DOCUMENT
 from stagelight._version import __version__
+from stagelight.fleet._alerts import firing, said, together
 from stagelight.fleet._prometheus import FleetError, Point, Prometheus
 from stagelight.fleet._reading import PipelineNumbers, read, sight
 from stagelight.fleet._stats import health_report, pipeline_stats, process_stats
@@ -23,7 +22,6 @@ from stagelight.server._document import encode
 
 __all__ = ["Fleet", "FleetError", "Watched"]
 
-_ALERT: Final = series(_names.ALERT_STATUS)
 #: Seconds that the window looks back: two scrapes or more at the usual intervals.
 WINDOW: Final = 60.0
 
@@ -105,7 +103,7 @@ class Fleet:
             "process": process_stats(later, now),
             "pipelines": pipelines,
             "health": health_report(numbers, now),
-            "alerts": firing(later),
+            "alerts": self._alerts(service, pipelines, later),
             "failed": [],
             "tap": False,
             "trace_url": None,
@@ -122,6 +120,16 @@ class Fleet:
         histories = self._histories.get(instance, {})
         now = time.time()
         return {name: one.document(now, hours=hours) for name, one in histories.items()}
+
+    def _alerts(
+        self, service: str, pipelines: dict[str, Any], points: list[Point]
+    ) -> list[dict[str, Any]]:
+        """What fires there, and what the processes say of themselves besides."""
+        try:
+            found = firing(self._prometheus, service, pipelines)
+        except FleetError:  # it has no rules, or no API that tells of them
+            found = []
+        return together(found, said(points))
 
     def _name(self, points: list[Point]) -> str:
         """Name of the service; without one asked for there must be one only."""
@@ -143,32 +151,6 @@ class Fleet:
                 f"there are several services, pass one of {', '.join(jobs)}"
             )
         return self._service or jobs[0]
-
-
-def firing(points: list[Point]) -> list[dict[str, Any]]:
-    """The alerts that processes say to fire, the gravest first.
-
-    Args:
-        points: Series of now.
-    """
-    found = []
-    for one in points:
-        if one.name != _ALERT or not one.value:
-            continue
-        place = one.labels.get(label(_names.STAGE)) or one.labels.get(
-            label(_names.QUEUE), ""
-        )
-        instance = one.labels.get("instance", "")
-        found.append(
-            {
-                "name": one.labels.get(label(_names.ALERT), ""),
-                "severity": one.labels.get(label(_names.SEVERITY), "warning"),
-                "state": "firing",
-                "pipeline": one.labels.get(label(_names.PIPELINE), ""),
-                "summary": f"{place or 'the process'}, says {instance}",
-            }
-        )
-    return sorted(found, key=lambda one: (one["severity"], one["name"]))
 
 
 def _is_ours(point: Point) -> bool:

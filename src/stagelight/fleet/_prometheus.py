@@ -68,11 +68,28 @@ class Prometheus:
         asked = f"{{{names},job=~{pattern}}} or {{{names},service_name={name}}}"
         return self._ask(asked, at)
 
+    def alerts(self) -> list[dict[str, Any]]:
+        """Every alert that it evaluates, as its API tells of them.
+
+        Raises:
+            FleetError: It does not answer.
+        """
+        data = self._fetch(urllib.request.Request(f"{self.url}/api/v1/alerts"))  # noqa: S310 - http, see above
+        return data.get("alerts") or []
+
     def _ask(self, query: str, at: float) -> list[Point]:
         form = urllib.parse.urlencode({"query": query, "time": f"{at:.3f}"})
         request = urllib.request.Request(  # noqa: S310 - http, see above
             f"{self.url}/api/v1/query", data=form.encode(), method="POST"
         )
+        found = []
+        for series in self._fetch(request)["result"]:
+            labels = dict(series["metric"])
+            name = labels.pop("__name__", "")
+            found.append(Point(name, labels, float(series["value"][1])))
+        return found
+
+    def _fetch(self, request: urllib.request.Request) -> dict[str, Any]:
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310
                 body: dict[str, Any] = json.load(answer)
@@ -84,12 +101,8 @@ class Prometheus:
             raise FleetError(f"{self.url}: {reason}; is a Prometheus there?") from None
         if body.get("status") != "success":
             raise FleetError(f"{self.url}: {body.get('error', 'no success')}")
-        found = []
-        for series in body["data"]["result"]:
-            labels = dict(series["metric"])
-            name = labels.pop("__name__", "")
-            found.append(Point(name, labels, float(series["value"][1])))
-        return found
+        data: dict[str, Any] = body["data"]
+        return data
 
 
 def selectors(service: str) -> tuple[str, str]:

@@ -53,7 +53,7 @@ class StageNumbers:
 
 @dataclass(slots=True)
 class QueueNumbers:
-    """Sums over instances; the age is the largest."""
+    """Sums over instances; the age, and what a shared queue holds, is the largest."""
 
     buckets: dict[float, float] = field(default_factory=lambda: defaultdict(float))
     seconds: float = 0.0
@@ -160,11 +160,11 @@ def _queue(queue: QueueNumbers, metric: _names.Metric, kind: str, point: Point) 
     if metric is _names.WAIT_DURATION:
         _histogram(queue, kind, point)
     elif metric is _names.QUEUE_SIZE:
-        queue.size = (queue.size or 0) + int(value)
+        queue.size = _joined(queue.size or 0, value, point)
     elif metric is _names.QUEUE_CAPACITY:
-        queue.capacity = (queue.capacity or 0) + int(value)
+        queue.capacity = _joined(queue.capacity or 0, value, point)
     elif metric is _names.HIGH_WATERMARK:
-        queue.high += int(value)
+        queue.high = _joined(queue.high, value, point)
     elif metric is _names.ENQUEUED and _ERROR in point.labels:
         queue.refused[point.labels[_ERROR]] += int(value)
     elif metric is _names.ENQUEUED:
@@ -173,6 +173,13 @@ def _queue(queue: QueueNumbers, metric: _names.Metric, kind: str, point: Point) 
         queue.blocked += value
     elif metric is _names.OLDEST_AGE:
         queue.oldest = max(queue.oldest, value)
+
+
+def _joined(known: int, value: float, point: Point) -> int:
+    """Of a queue that processes share all tell the same; of their own it adds up."""
+    if point.labels.get(_plain(_names.SHARED)) == "true":
+        return max(known, int(value))
+    return known + int(value)
 
 
 def distribution(buckets: dict[float, float], seconds: float) -> Distribution:

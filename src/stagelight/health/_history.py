@@ -151,8 +151,8 @@ class History:
         numbers = array("f", [_NAN]) * len(self._layout.columns)
         for key, column in columns(self._minute).items():
             place = self._layout.places.get(key)
-            if place is not None:
-                known = [one for one in column if not math.isnan(one)]
+            known = [one for one in column if not math.isnan(one)]
+            if place is not None and known:
                 peak = key[2] in _PEAKS
                 numbers[place] = max(known) if peak else sum(known) / len(known)
         return Row(wall, self._layout, numbers)

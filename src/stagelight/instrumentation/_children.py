@@ -71,9 +71,21 @@ def install(settings: Settings, *, exporting: bool) -> None:
     def patch(module: ModuleType) -> None:
         _wrap(module, settings, exporting=exporting)
 
+    def preload(module: ModuleType) -> None:
+        _preload(module, exporting=exporting)
+
     _hooks.when_imported("multiprocessing.spawn", patch)
+    _hooks.when_imported("multiprocessing.forkserver", preload)
     # joblib's processes are spawned by a copy of that.
     _hooks.when_imported("joblib.externals.loky.backend.spawn", patch)
+
+
+def _preload(module: Any, *, exporting: bool) -> None:
+    """Have a fork server import once what each of its children would have to."""
+    wanted = ["stagelight._pool._remote"]
+    if exporting:
+        wanted += [__name__, "stagelight._setup"]
+    module._forkserver._preload_modules.extend(wanted)  # noqa: SLF001 - no other way
 
 
 def _count() -> None:
@@ -124,7 +136,7 @@ def begin(message: bytes) -> None:
             _origin.add_program(folder)
         _export(settings, service, exporting=exporting)
         if settings.capture is not None:
-            _failures.install(settings.capture)
+            _failures.install(settings.capture, settings.redact)
         _install.install(settings, complaining=False)
         _script.decorate_main()
         install(settings, exporting=exporting)

@@ -48,7 +48,7 @@ class StagelightInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             _guard.caught("instrument", error)
         try:
             if settings.capture is not None:
-                _failures.install(settings.capture)
+                _failures.install(settings.capture, settings.redact)
             _install.install(settings)
         except Exception as error:  # noqa: BLE001 - never into the launcher
             _guard.caught("instrument", error)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
-
-import wrapt
 
 from stagelight import _guard
 from stagelight._aside import step_aside
@@ -14,6 +13,7 @@ from stagelight.instrumentation._origin import asker, maker
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_OURS: Final = "__stagelight_made__"
 _PATCHED: Final[list[tuple[type, Any]]] = []
 
 
@@ -28,15 +28,14 @@ def watch(
         package: Top-level package of the class.
         given: Reads the name that such an object has already.
     """
+    original = kind.__dict__["__init__"]
+    if getattr(original, _OURS, False):
+        return
 
-    def made(
-        wrapped: Callable[..., None],
-        instance: Any,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> None:
+    @wraps(original)
+    def made(instance: Any, /, *args: Any, **kwargs: Any) -> None:
         try:
-            wrapped(*args, **kwargs)
+            original(instance, *args, **kwargs)
         except BaseException as error:
             step_aside(error)
             raise
@@ -49,10 +48,9 @@ def watch(
         except Exception as error:  # noqa: BLE001 - never into the program
             _guard.caught("instrument", error)
 
-    original = kind.__dict__["__init__"]
-    if not isinstance(original, wrapt.FunctionWrapper):
-        wrapt.wrap_function_wrapper(kind, "__init__", made)
-        _PATCHED.append((kind, original))
+    setattr(made, _OURS, True)
+    kind.__init__ = made  # type: ignore[misc]
+    _PATCHED.append((kind, original))
 
 
 def _by_library(made: object, package: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from stagelight._aside import is_ours
+from stagelight.instrumentation.frameworks._catalog import is_known
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -79,7 +80,15 @@ def _look(filename: str) -> bool:
         return True
     if path.startswith(_FOREIGN):
         return False
-    return not _INSTALLED & set(Path(path).parts)
+    return not _INSTALLED & set(Path(path).parts) and not is_known(_package(path))
+
+
+def _package(path: str) -> str:
+    """Name of the top-level package that a file is in: a framework's own checkout."""
+    folder, name = os.path.dirname(path), ""  # noqa: PTH120 - as above
+    while os.path.exists(os.path.join(folder, "__init__.py")):  # noqa: PTH110, PTH118
+        folder, name = os.path.split(folder)
+    return name
 
 
 def maker(made: object, package: str) -> FrameType | None:

@@ -87,6 +87,7 @@ class _Finder:
     @classmethod
     def install(cls) -> None:
         """Stand before every other finder."""
+        _hooks.stand()  # before it, so that it is asked after us
         if cls not in sys.meta_path:
             sys.meta_path.insert(0, cls)
 

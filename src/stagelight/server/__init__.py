@@ -5,20 +5,17 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from stagelight._config import Settings, load
-from stagelight._errors import ConfigurationError
-from stagelight._redaction import Redactor
-from stagelight.health import Limits
-from stagelight.health._monitor import MONITOR
+from stagelight._config import load
 from stagelight.server._access import make_access
 from stagelight.server._address import LOOPBACK, PORT, bind, is_loopback, parse_address
-from stagelight.server._failed import FailedEvents
+from stagelight.server._late import PINNED
 from stagelight.server._serving import Server
+from stagelight.server._shown import Shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from stagelight.server._access import Access
+    from stagelight.health import Limits
     from stagelight.server._app import Application
     from stagelight.server._local import Source
 
@@ -58,43 +55,85 @@ def serve(  # noqa: PLR0913 - keyword only, all optional
         ConfigurationError: The address is in use or no address, or others could reach
             it and there is no token.
     """
+    return start(
+        address,
+        token=token,
+        hosts=hosts,
+        limits=limits,
+        tap=tap,
+        trace_url=trace_url,
+        watchdog=watchdog,
+        grpc=grpc,
+    )
+
+
+def start(  # noqa: PLR0913 - keyword only, all optional
+    address: str | int | None = None,
+    *,
+    token: str | None = None,
+    hosts: Iterable[str] = (),
+    limits: Limits | None = None,
+    tap: bool | None = None,
+    trace_url: str | None = None,
+    watchdog: str | int | None = None,
+    grpc: str | int | None = None,
+    late: bool = False,
+) -> Server:
+    """As ``serve``, and may load what watches and serves only when it is needed.
+
+    Args:
+        address: As of ``serve``, and all others too.
+        token: The same.
+        hosts: The same.
+        limits: The same.
+        tap: The same.
+        trace_url: The same.
+        watchdog: The same.
+        grpc: The same.
+        late: Whether what watches is loaded a second later, and what serves by the
+            first connection.
+
+    Raises:
+        ConfigurationError: As ``serve``.
+    """
     settings = load()
     if address is None:
         address = settings.listen or f"{LOOPBACK}:{PORT}"
     host, port = parse_address(address)
     access = make_access(host, token or settings.token, hosts)
+    shown = Shown(settings, access, limits=limits, tap=tap, trace_url=trace_url)
     listener = bind(host, port)
     watchdog = settings.watchdog if watchdog is None else watchdog
     grpc = settings.grpc if grpc is None else grpc
+    late = late and watchdog is None and grpc is None
     closing: list[Any] = []
     guard = service = None
     try:
+        if not late:
+            PINNED.load()
+            shown.begin()
+            _watch_running_loop()
         if watchdog is not None:
             from stagelight.server._watchdog import start_watchdog
 
-            guard = start_watchdog(MONITOR, *parse_address(watchdog))
+            guard = start_watchdog(shown.monitor(), *parse_address(watchdog))
             closing.append(guard.close)
         if grpc is not None:
             from stagelight.server._grpc import start_service
 
-            service = start_service(MONITOR, *parse_address(grpc))
+            service = start_service(shown.monitor(), *parse_address(grpc))
             closing.append(service.close)
-        application, failed = _make(settings, access, limits, tap, trace_url)
     except BaseException:
         listener.close()
-        for close in closing:
+        for close in (*closing, shown.end):
             close()
         raise
-    _watch_running_loop()
-    MONITOR.start()
-    failed.install()
-    closing += [failed.uninstall, MONITOR.stop]
 
     def on_close() -> None:
-        for close in closing:
+        for close in (*closing, shown.end):
             close()
 
-    server = Server(application, listener, host, on_close)
+    server = Server(shown, listener, host, on_close, late=late)
     server.watchdog_url = guard.url if guard is not None else None
     server.grpc_port = service.port if service is not None else None
     return server
@@ -111,17 +150,14 @@ def serve_source(source: Source, address: str, token: str | None = None) -> Serv
     Raises:
         ConfigurationError: As ``serve``.
     """
-    from stagelight.server._app import Application
-
     settings = load()
     host, port = parse_address(address)
     access = make_access(host, token or settings.token)
+    shown = Shown(settings, access, source=source)
     listener = bind(host, port)
-    MONITOR.life.seen = MONITOR.life.started = True
-    MONITOR.start()
-    redactor = Redactor(settings.redact)
-    application = Application(MONITOR, access, source, redactor, tap=False)
-    return Server(application, listener, host, MONITOR.stop)
+    PINNED.load()
+    shown.begin()
+    return Server(shown, listener, host, shown.end)
 
 
 def asgi_app(
@@ -149,36 +185,9 @@ def asgi_app(
     """
     settings = load()
     access = make_access(LOOPBACK, token or settings.token, hosts)
-    application, failed = _make(settings, access, limits, tap, trace_url)
-    MONITOR.start()
-    failed.install()
-    return application
-
-
-def _make(
-    settings: Settings,
-    access: Access,
-    limits: Limits | None,
-    tap: bool | None,  # noqa: FBT001 - as the caller was given it
-    trace_url: str | None,
-) -> tuple[Application, FailedEvents]:
-    from stagelight.server._app import Application
-    from stagelight.server._local import Local
-
-    link = trace_url or settings.trace_url
-    if link is not None and (
-        "{trace_id}" not in link or not link.startswith(("http://", "https://"))
-    ):
-        raise ConfigurationError(
-            f"trace_url is {link!r}; it takes an http(s) address with {{trace_id}}, as "
-            "http://localhost:16686/trace/{trace_id}"
-        )
-    MONITOR.set_limits(limits or Limits(ingress=settings.ingress))
-    redactor = Redactor(settings.redact)
-    failed = FailedEvents(redactor)
-    allowed = settings.tap if tap is None else tap
-    source = Local(MONITOR, failed, tap=allowed, trace_url=link)
-    return Application(MONITOR, access, source, redactor, tap=allowed), failed
+    shown = Shown(settings, access, limits=limits, tap=tap, trace_url=trace_url)
+    shown.begin()
+    return shown.application()
 
 
 def _watch_running_loop() -> None:

@@ -76,7 +76,9 @@ def bind(host: str, port: int) -> socket.socket:
         ConfigurationError: It is in use, or not this machine's.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        # As bytes, for which no codec of international names has to be loaded.
+        name = host.encode() if host.isascii() else host
+        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise ConfigurationError(f"cannot listen on {host!r}: {error}") from None
     family, kind, protocol, _, address = found[0]

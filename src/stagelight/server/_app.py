@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from stagelight import _failures
 from stagelight._errors import ConfigurationError
 from stagelight.server import _probes, _tap
 from stagelight.server._access import COOKIE
@@ -50,6 +51,8 @@ _TYPES: Final = {
     "svg": "image/svg+xml",
     "txt": "text/plain; charset=utf-8",
 }
+#: Groups of failed events that a page gets.
+_GROUPS: Final = 200
 _METHODS: Final = ("GET", "HEAD")
 
 
@@ -87,6 +90,7 @@ class Application:
                 Route("/stats", self._stats),
                 Route("/history", self._history),
                 Route("/events", self._events),
+                Route("/failures", _groups),
                 Route("/tap/{stage:path}", self._tap),
             ]
         )
@@ -196,6 +200,11 @@ class Application:
             limit=limit,
             interval=interval,
         )
+
+
+def _groups(_: Request) -> Response:
+    """The groups of failed events; in a thread, for it reads a file."""
+    return _json(encode(_failures.groups_document(limit=_GROUPS)))
 
 
 def _instance(request: Request) -> str:

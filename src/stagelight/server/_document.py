@@ -10,7 +10,7 @@ from dataclasses import fields, is_dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from stagelight import _guard, _sinks
+from stagelight import _failures, _guard, _sinks
 from stagelight._register import default_name
 from stagelight._snapshot import DOCUMENT, process_stats, snapshot
 from stagelight._version import __version__
@@ -43,6 +43,12 @@ def make_document(
         live: Whether only what the page shows is wanted.
     """
     alerts: list[dict[str, Any]] = []
+    hints: list[dict[str, Any]] = []
+    for tell in list(_sinks.HINTS):
+        try:
+            hints += tell()
+        except Exception as error:  # noqa: BLE001, PERF203 - the rest is to be seen
+            _guard.caught("hints", error)
     for source in list(_sinks.ALERTS):
         try:
             alerts += [one for one in source() if one.get("state") != "resolved"]
@@ -60,8 +66,10 @@ def make_document(
         "pipelines": live_pipelines(past) if live else snapshot(past).pipelines,
         "health": live_health(monitor.report()) if live else monitor.report(),
         "alerts": alerts,
+        "hints": hints,
         "failed": failed.latest()[: SHOWN if live else None],
         "tap": tap,
+        "capture": _failures.installed() is not None,
         "trace_url": trace_url,
         "last": {name: newest(row) for name, row in monitor.last().items()},
     }

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
+import selectors
+import socket
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from stagelight import _guard
 from stagelight.server._address import url_of
+from stagelight.server._late import PINNED
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
-    from stagelight.server._app import Application
+    from stagelight.server._running import Running
+    from stagelight.server._shown import Shown
 
 _OPEN: Final[weakref.WeakSet[Server]] = weakref.WeakSet()
 #: Seconds that the end of the server may take.
 _PATIENCE: Final = 2.0
+#: Seconds after which the program is looked at, whether somebody asks or not.
+_SOON: Final = 1.0
 
 
 class Server:
     """A running server; ``close()`` it, or use it in a ``with`` block.
+
+    A late one waits for the first connection, and makes only then what answers it: a
+    program that is over sooner than anybody asks pays for nothing.
 
     Attributes:
         url: Where the page is.
@@ -37,29 +44,33 @@ class Server:
 
     def __init__(
         self,
-        application: Application,
+        shown: Shown,
         listener: socket.socket,
         host: str,
         on_close: Callable[[], None],
+        *,
+        late: bool = False,
     ) -> None:
         self.watchdog_url: str | None = None
         self.grpc_port: int | None = None
         self.url = url_of(listener, host)
         self.port: int = listener.getsockname()[1]
-        self._application = application
+        self._shown = shown
         self._listener = listener
         self._on_close = on_close
         self._pid = os.getpid()
         self._closed = False
         self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
+        self._running: Running | None = None
+        self._late = late
         self._ready = threading.Event()
+        self._wake = socket.socketpair()
         self._thread = threading.Thread(
             target=self._run, name="stagelight-server", daemon=True
         )
         self._thread.start()
-        self._ready.wait(_PATIENCE)
+        if not late:
+            self._ready.wait(_PATIENCE)
         _OPEN.add(self)
 
     @property
@@ -73,10 +84,10 @@ class Server:
             if self.closed:
                 return
             self._closed = True
-        loop, stop = self._loop, self._stop
-        if loop is not None and stop is not None:
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(stop.set)
+        with contextlib.suppress(OSError):
+            self._wake[1].send(b"x")
+        if self._running is not None:
+            self._running.stop()
         if threading.current_thread() is not self._thread:
             self._thread.join(_PATIENCE)
         self._on_close()
@@ -92,61 +103,41 @@ class Server:
 
     def _run(self) -> None:
         try:
-            # Not asyncio.run: the program may have set a policy of its own.
-            loop = self._loop = asyncio.SelectorEventLoop()
-            try:
-                loop.run_until_complete(self._serve(loop))
-            finally:
-                loop.run_until_complete(loop.shutdown_asyncgens())
-                loop.close()
+            if self._late and not self._asked(_SOON) and not self.closed:
+                PINNED.load(watches_only=True)
+                self._shown.begin()
+                self._asked(None)
+            if not self.closed:
+                self._answer()
         except Exception as error:  # noqa: BLE001 - the program goes on without it
             _guard.caught("server", error)
         finally:
             self._ready.set()
             self._listener.close()
+            for end in self._wake:
+                end.close()
 
-    async def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
-        from uvicorn import Config
-        from uvicorn.server import ServerState
+    def _asked(self, seconds: float | None) -> bool:
+        """Wait for the first connection, or the end; whether one of them came."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._listener, selectors.EVENT_READ)
+            selector.register(self._wake[0], selectors.EVENT_READ)
+            return bool(selector.select(seconds))
 
-        from stagelight.server import _protocol
+    def _answer(self) -> None:
+        PINNED.load()
+        from stagelight.server._running import Running
 
-        # Its own access_log=False would silence the program's uvicorn as well.
-        config = Config(
-            self._application,
-            http=_protocol.BoundedProtocol,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            server_header=False,
-            timeout_keep_alive=_protocol.KEEP_ALIVE,
-            h11_max_incomplete_event_size=_protocol.LARGEST,
-        )
-        config.load()
-        state = ServerState()
-        self._stop = asyncio.Event()
-
-        def connect() -> asyncio.Protocol:
-            return _protocol.BoundedProtocol(config, state, {}, loop)
-
-        server = await loop.create_server(connect, sock=self._listener)
-        self._ready.set()
-        await self._stop.wait()
-        server.close()
-        for connection in list(state.connections):
-            transport: Any = connection.transport
-            transport.abort()
-        tasks = [
-            one for one in asyncio.all_tasks() if one is not asyncio.current_task()
-        ]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._shown.begin()
+        self._running = Running(self._shown.application(), self._listener)
+        if not self.closed:
+            self._running.run(self._ready.set)
 
     def forget(self) -> None:
         """Close what a forked child has of its parent's socket."""
-        with contextlib.suppress(OSError):
-            self._listener.close()
+        for one in (self._listener, *self._wake):
+            with contextlib.suppress(OSError):
+                one.close()
 
 
 def _after_fork() -> None:

@@ -8,13 +8,15 @@ import pytest
 from harness.command import run_command
 
 MODULE = """
+import threading
 import stagelight
 
 class Price:
     def __init__(self, divisor):
-        self.divisor = divisor
+        self.by = divisor
+        self.lock = threading.Lock()
     def process(self, event):
-        return event["n"] / self.divisor
+        return event["n"] / self.by
 
 def broken():
     return Price(0)
@@ -58,7 +60,7 @@ def replay(*args):
 
 
 def test_the_command(shop):
-    """A stage that needs arguments is asked for; a factory does."""
+    """A stage that cannot be made of what is kept is asked for; a factory does."""
     shop()
     refused = replay("1")
     assert refused.returncode == 2

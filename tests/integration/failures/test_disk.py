@@ -1,6 +1,11 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
+
+import pytest
 
 from harness import run_program
 from stagelight._failures._reading import Reader
@@ -72,6 +77,64 @@ _failures.flush()
 tell()
 """
 )
+
+
+SMALL = (
+    PROGRAM
+    + """
+import contextlib
+from pathlib import Path
+from stagelight._failures._reading import Reader
+
+_writer._RETRY = 0.05
+here = Path(sys.argv[1])
+_failures.install(Capture(here / "kept"))
+run(0, 100)
+assert _failures.flush()
+with contextlib.suppress(OSError), open(here / "filler", "wb", 0) as filler:
+    while True:
+        filler.write(bytes(4096))
+for first in range(100, 1000, 100):
+    run(first, first + 100)
+    _failures.flush(1)
+assert not _failures.flush(1)
+(here / "filler").unlink()
+time.sleep(1.5)
+run(1000, 1100)
+assert _failures.flush(10)
+tell()
+with Reader(here / "kept") as reader:
+    print(json.dumps(reader.groups_document()))
+"""
+)
+
+
+def test_a_full_file_system(tmp_path):
+    """A real one, of a megabyte: as with a limit on files."""
+    (tmp_path / "program.py").write_text(SMALL)
+    mount = f"mount -t tmpfs -o size=1m tmpfs {tmp_path / 'disk'} && exec"
+    (tmp_path / "disk").mkdir()
+    if shutil.which("unshare") is None:
+        pytest.skip("needs unshare of util-linux")
+    command = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
+    program = f"{sys.executable} {tmp_path / 'program.py'} {tmp_path / 'disk'}"
+    if subprocess.run([*command, f"{mount} true"], check=False).returncode:
+        pytest.skip("this machine lets nobody mount a file system of their own")
+    done = subprocess.run(
+        [*command, f"{mount} {program}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    (outcomes, lost, errors), document = map(json.loads, done.stdout.splitlines())
+    assert outcomes == {"success": 550, "failure": 550}
+    assert errors == {}
+    assert lost > 100
+    assert done.stderr.count("stagelight keeps no failed events for now") == 1
+    assert document["dropped"] == {"disk": lost}
+    assert document["kept"] + lost == 550 == document["groups"][0]["count"]
 
 
 def test_a_full_disk(tmp_path):

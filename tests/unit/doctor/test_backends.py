@@ -266,7 +266,7 @@ def test_a_good_prometheus(serve, monkeypatch):
     assert told(ask_prometheus(serve, monkeypatch)) == [
         ("ok", "shows 2 events in stagelight_stage_consumed_events_total"),
         ("ok", "a bucket of the histogram leads to the trace"),
-        ("ok", "alerts loaded: 14; firing now: StageStalled"),
+        ("ok", "alerts loaded: 15; firing now: StageStalled"),
         ("ok", "Prometheus sends alerts to http://a:9093"),
     ]
 
@@ -343,7 +343,7 @@ def test_rules_by_way_of_recorded_series(serve, monkeypatch):
     ]
     answer = {"/api/v1/rules": data({"groups": [{"rules": [*rules, *QUIET]}]})}
     report = ask_prometheus(serve, monkeypatch, answer.items())
-    assert ("ok", "alerts loaded: 15, none of them fires") in told(report)
+    assert ("ok", "alerts loaded: 16, none of them fires") in told(report)
 
 
 def test_rules_that_are_missing_are_named(serve, monkeypatch):

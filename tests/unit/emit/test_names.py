@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 ROWS = {metric.name: metric for metric in _names.METRICS}
 #: Attributes that a point always has; the others of a row depend on what happened.
-SOMETIMES = {_names.ERROR_TYPE}
+SOMETIMES = {_names.ERROR_TYPE, _names.SHARED}
 #: What the alert engine would tell.
 FIRING = {
     "state": "firing",
@@ -51,6 +51,7 @@ def parse(event):
 def everything_happens(pipeline):
     """Fail, drop, repeat, refuse, wait and pool, so that every metric has a point."""
     jobs = pipeline.queue(queue.Queue(2), "jobs")
+    pipeline._record.queues["jobs"].shared = True
     stage = pipeline.stage(parse)
 
     @pipeline.stage

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import pickle
@@ -11,12 +12,14 @@ from dataclasses import dataclass
 import pytest
 
 import stagelight
-from stagelight import _failures, _guard, testing
+from stagelight import _failures, _guard, _sinks, testing
 from stagelight._capture import Capture
 from stagelight._failures import _sink, _tracebacks
 from stagelight._failures._store import LARGE
 from stagelight._redaction import HIDDEN
+from stagelight._slots import ENTRY
 from stagelight._tracer import TRACER
+from stagelight._workers import this_worker
 
 
 @dataclass
@@ -274,6 +277,31 @@ def test_redaction_by_a_callable(kept, divide):
     assert b"s3cr3t-value" not in on_disk(kept.folder)
 
 
+@pytest.mark.parametrize("codec", ["json", "pickle", "none", CODEC])
+def test_the_setting_redact_holds_for_what_is_kept(kept, pipeline, codec):
+    """What never leaves is on no disk: in values, keys, texts, ids and variables."""
+
+    @pipeline.stage
+    def check(event):
+        text = "sent by cust-0042"
+        raise ValueError(f"no {event['who']}", text)
+
+    capture = Capture(kept.folder, codec=codec, locals=True, attributes=("who",))
+    _failures.install(capture, redact=(r"cust-\d+", r"^49\d{5}$"))
+    event = {"id": "cust-0042", "who": "cust-0042", "n": 4912345, "b": b"cust-0042"}
+    call(check, {**event, "in": ["cust-0042", {"cust-0042": 1, "ok": 7}]})
+    (found,) = kept.all()
+    shown = on_disk(kept.folder)
+    assert b"cust-0042" not in shown
+    assert b"4912345" not in shown
+    assert found["event_id"] == HIDDEN
+    assert found["message"] == f"('no {HIDDEN}', 'sent by {HIDDEN}')"
+    if codec == "json":
+        (payload,) = kept.payloads()
+        assert json.loads(payload.data)["in"][1]["ok"] == 7
+        assert found["hidden"] >= 5
+
+
 def test_files_are_private_and_large_payloads_have_their_own(kept, divide):
     """0600 for all of them, 0700 for folders."""
     kept.on()
@@ -305,6 +333,54 @@ def test_the_event_as_it_was_when_it_failed(kept, divide):
     event["n"] = 5
     (payload,) = kept.payloads()
     assert json.loads(payload.data) == {"n": 0}
+
+
+KINDS = ("call", "coroutine", "generator", "async generator")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("at_entry", [(), ("un*",), ("!un*",)])
+def test_the_event_as_it_was_at_entry(kept, pipeline, kind, at_entry):
+    """A stage that changes its event has it as it was, if that was asked for."""
+
+    def undo(event):
+        event.clear()
+        event["n"] = 1 / 0
+
+    async def undo_later(event):
+        undo(event)
+
+    def undo_items(event):
+        yield undo(event)
+
+    async def undo_later_items(event):
+        yield undo(event)
+
+    functions = (undo, undo_later, undo_items, undo_later_items)
+    stage = pipeline.stage(functions[KINDS.index(kind)], name="undo")
+    plain = pipeline.stage(lambda event: event, name="plain")
+
+    async def drive(event):
+        result = stage(event)
+        if kind == "coroutine":
+            await result
+        elif kind == "generator":
+            list(result)
+        elif kind == "async generator":
+            [one async for one in result]
+
+    kept.on(at_entry=at_entry)
+    plain({"n": 1})
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(drive({"n": 7, "lines": [1]}))
+    (payload,) = kept.payloads()
+    as_it_was = {"n": 7, "lines": [1]} if at_entry == ("un*",) else {}
+    assert json.loads(payload.data) == as_it_was
+    (found,) = kept.all()
+    assert found["error_type"] == "ZeroDivisionError"
+    _failures.uninstall()
+    assert _sinks.ENTRIES == []
+    assert not this_worker().alert & ENTRY
 
 
 def test_nothing_of_the_program_is_kept_alive(kept, pipeline):

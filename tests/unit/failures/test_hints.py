@@ -1,12 +1,33 @@
 from __future__ import annotations
 
+import contextlib
+import queue
 import random
+import threading
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
 
 from stagelight import _failures
+from stagelight._deferred import RESCUERS
 from stagelight._failures import _sampler
 from stagelight._failures._hints import hints
+from stagelight._rescue import Rescuer
+from stagelight._tracer import TRACER
+
+
+@pytest.fixture
+def unsampled():
+    """Journeys are traced, and none is in the head sample."""
+    before = (TRACER.provider, TRACER.budget, TRACER.enabled)
+    provider = TracerProvider(shutdown_on_exit=False)
+    TRACER.configure(provider, 0, rescuing=True)
+    RESCUERS.append(Rescuer(None))
+    yield
+    RESCUERS.pop()
+    provider.shutdown()
+    TRACER.provider, TRACER.budget, TRACER.enabled = before
+    TRACER.refresh(anew=True)
 
 
 def counted(events):
@@ -98,6 +119,77 @@ def test_in_a_pipeline(kept, pipeline):
     assert 0.02 < hint["successes"] < 0.25
     assert hint["text"].startswith("100% of these failures have source=eu-3 (")
     assert 100 < successes < 1_500
+
+
+def test_the_stage_before_and_the_size(kept, pipeline, unsampled):
+    """A cause that is neither declared nor in the event."""
+    waiting = pipeline.queue(queue.Queue(), "waiting")
+    readers = [
+        pipeline.stage(lambda event: event, name="read_csv"),
+        pipeline.stage(lambda event: event, name="read_json"),
+    ]
+
+    @pipeline.stage
+    def price(event):
+        if event["bad"]:
+            raise ValueError(event["id"])
+        return event
+
+    rng = random.Random(5)
+
+    def read():
+        for number in range(600):
+            csv = rng.random() < 0.3
+            bad = csv and rng.random() < 0.5
+            text = "x" * (10_000 if bad else 100)
+            event = {"id": number, "n": rng.randrange(3), "bad": bad, "text": text}
+            waiting.put(readers[not csv](event))
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    thread.join()
+    kept.on(attributes=("n",))
+    (sampler,) = _sampler._INSTALLED
+    for _ in range(600):
+        sampler.mark()
+        with contextlib.suppress(ValueError):
+            price(waiting.get())
+    with kept.read() as reader:
+        (group,) = reader.groups()
+    found = {hint["name"]: hint for hint in group["hints"]}
+    assert set(found) == {"upstream", "payload size"}
+    assert (found["upstream"]["value"], found["upstream"]["failures"]) == (
+        "read_csv",
+        1.0,
+    )
+    assert found["payload size"]["value"] == "4 to 64 KiB"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_in_a_pipeline_without_a_cause(kept, pipeline, seed):
+    """Events that fail by chance have nothing in common, and nothing is said."""
+    waiting = pipeline.queue(queue.Queue(), "waiting")
+    rng = random.Random(seed)
+
+    @pipeline.stage
+    def price(event):
+        if rng.random() < 0.3:
+            raise ValueError(event["id"])
+        return event
+
+    kept.on(attributes=("source", "tier"))
+    (sampler,) = _sampler._INSTALLED
+    for number in range(400):
+        sampler.mark()
+        event = {"id": number, "source": rng.choice("abc"), "tier": rng.choice("xy")}
+        waiting.put({**event, "text": "x" * rng.choice([10, 1000])})
+        with contextlib.suppress(ValueError):
+            price(waiting.get())
+    with kept.read() as reader:
+        (group,) = reader.groups()
+        _, successes = reader._traits("success", "unit\nprice")
+    assert successes > 10
+    assert group["hints"] == []
 
 
 def test_without_declared_attributes_nothing_is_sampled(kept, pipeline):

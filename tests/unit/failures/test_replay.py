@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import queue
+import threading
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 import stagelight
 from stagelight import testing
 from stagelight._failures._schema import StoreError
+from stagelight._redaction import HIDDEN
 
 
 @dataclass
@@ -194,13 +197,89 @@ def test_without_capture(pipeline):
         pipeline.failures.list()
 
 
+class Kept:
+    """A stage of a class with arguments, one of which is a secret."""
+
+    def __init__(self, divisor, *, api_key="", scale=1):
+        self.divisor = divisor
+        self._scale = scale
+        self.api_key = api_key
+
+    def process(self, event, more=0):
+        return (event.n + more) * self._scale / self.divisor
+
+
+def test_an_object_is_made_of_what_it_was_made_of(kept, pipeline):
+    """Arguments that differ from their defaults are kept, without secrets."""
+    from stagelight._failures._location import find_stage
+    from stagelight._failures._replay import with_arguments
+
+    kept.on()
+    stage = pipeline.stage(Kept(0, api_key="s3cr3t-value", scale=3))
+    with pytest.raises(ZeroDivisionError):
+        stage.process(Order("a", 1), 4)
+    (found,) = kept.all()
+    assert found["place"]["instance"] == {
+        "arguments": {"divisor": 0, "api_key": HIDDEN, "scale": 3}
+    }
+    assert found["arguments"] == {"more": {"$": "tuple", "v": [4]}, "named": {}}
+    for given in (None, f"{__name__}:Kept.process"):
+        chosen = find_stage(found, given)
+        made = chosen.call.__self__
+        assert (made.divisor, made._scale, made.api_key) == (0, 3, HIDDEN)
+        made.divisor = 5
+        assert with_arguments(chosen, found["arguments"]).call(Order("a", 1)) == 3.0
+    with pytest.raises(StoreError, match="missing 1 required positional argument"):
+        find_stage({**found, "place": {**found["place"], "instance": None}})
+
+
+class Loaded:
+    """A stage that holds far too much."""
+
+    def __init__(self, what):
+        self.what = what
+
+    def process(self, event):
+        raise ValueError("loaded")
+
+
+@pytest.mark.parametrize("what", ["x" * 10**7, b"x" * 10**7, list(range(10**6))])
+def test_what_holds_far_too_much_is_not_kept(kept, pipeline, what):
+    """Neither is looked through: the pipeline waits for it."""
+    kept.on()
+    stage = pipeline.stage(Loaded(what))
+    began = time.thread_time()
+    with pytest.raises(ValueError, match="loaded"):
+        stage.process({"n": 1})
+    assert time.thread_time() - began < 0.05
+    (found,) = kept.all()
+    assert found["place"]["instance"]["why"].startswith("Loaded is not kept: ")
+
+
+def test_arguments_that_are_not_kept(kept, pipeline):
+    """A replay says that it cannot call the stage as it was, and what would do."""
+
+    @pipeline.stage
+    def price(event, lock):
+        raise ValueError("locked")
+
+    kept.on()
+    with pytest.raises(ValueError, match="locked"):
+        price(Order("a", 1), threading.Lock())
+    (found,) = kept.all()
+    assert "_thread.lock" in found["arguments"]["why"]
+    (made,) = pipeline.failures.replay()
+    assert made.result == "not replayed"
+    assert "name a function that takes the event alone" in made.after
+
+
 def test_a_name_that_cannot_be_imported():
     """A stage made in a function is an error that asks for --stage."""
     from stagelight._failures._location import find_stage
 
     found = {
         "stage": "s",
-        "place": {"module": "m", "name": "f.<locals>.s", "kind": "call"},
+        "place": {"module": __name__, "name": "f.<locals>.s", "kind": "call"},
         "process": {},
     }
     with pytest.raises(StoreError, match="--stage module:name"):

@@ -44,6 +44,23 @@ def test_the_newest_row_tells_of_the_stages_since_the_look_before() -> None:
     assert newest(None) == {"stages": {}}
 
 
+def test_a_minute_without_a_number_stays_one(pipeline, clock) -> None:
+    """A stage that never finished a call has no quantiles in the view of hours."""
+    stage = pipeline.stage(lambda event: event, name="idle")
+    history = History()
+    stage(1)
+    before = look(REGISTRY.pipelines["unit"])[0]
+    for at in range(0, 130, 10):
+        clock.advance(10)
+        now = look(REGISTRY.pipelines["unit"])[0]
+        history.note(Window(now, before, 0), float(at))
+        before = now
+    hours = history.document(130.0, hours=True)
+    assert hours["times"] == [60.0, 120.0]
+    assert hours["stages"]["idle"]["p95"] == [None, None]
+    assert hours["stages"]["idle"]["rate"] == [0.0, 0.0]
+
+
 def test_hours_of_a_pipeline_cost_constant_memory(pipeline, monitor, clock) -> None:
     """Eight hours leave 300 fine and 480 coarse points of each number, and no more."""
     stage = pipeline.stage(lambda event: event, name="work")

@@ -467,3 +467,40 @@ def test_counts_under_concurrency(pipeline):
     seen = _stats(pipeline)
     assert (seen["enqueued"], seen["dequeued"], seen["wait"]["count"]) == (4008,) * 3
     assert q.__stagelight__.mirror.count == 0
+
+
+def test_a_queue_that_is_never_full_has_its_own_put(pipeline):
+    """There a put has nothing to tell; where it may be refused it is ours."""
+    endless = pipeline.queue(queue.Queue(), "endless")
+    bounded = pipeline.queue(queue.Queue(1), "bounded")
+    closes = hasattr(queue.Queue, "shutdown")
+    assert (endless.put.__func__ is queue.Queue.put) is not closes
+    assert bounded.put.__func__ is not queue.Queue.put
+    endless.put(1)
+    bounded.put(2)
+    with pytest.raises(queue.Full):
+        bounded.put_nowait(3)
+    seen = pipeline.stats()["queues"]
+    assert [seen[name]["enqueued"] for name in ("endless", "bounded")] == [1, 1]
+    assert seen["bounded"]["refused"] == {"queue_full": 1}
+
+
+def test_attributes_of_an_observed_queue_stay(pipeline):
+    """What the program put on its queue is there, and can be set, as ever."""
+    q = queue.Queue()
+    q.label = "mine"
+    mutex = q.mutex
+    pipeline.queue(q, "q")
+    q.more = 1
+    assert (q.label, q.more, q.mutex is mutex) == ("mine", 1, True)
+    assert q.not_empty._lock is mutex
+
+
+def test_an_error_of_ours_is_counted_by_who_looks(pipeline, lenient):
+    """Where no put speaks of it, the next look does."""
+    q = pipeline.queue(queue.Queue(), "q")
+    del q.__stagelight__.record.enqueued
+    q.put(1)
+    assert q.get() == 1
+    q.__stagelight__.record.enqueued = 0
+    assert pipeline.stats()["process"]["telemetry_errors"] == {"put": 1}

@@ -128,6 +128,7 @@ class _BrokerRecord(QueueRecord):
     def __init__(self, pipeline: Any, name: str, broker: tuple[str, str]) -> None:
         super().__init__(pipeline, name)
         self.broker = broker
+        self.shared = True
         self.automatic = True
         # It lives as long as its record does.
         self.owner = weakref.ref(self)

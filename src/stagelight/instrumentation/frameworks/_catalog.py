@@ -220,9 +220,10 @@ FRAMEWORKS: Final[tuple[Framework, ...]] = (
         "procrastinate",
         ("procrastinate.worker", "procrastinate.manager"),
         stages="each task by its name",
-        trace="job: its row has no field for more",
-        queue="each, by its name; no wait",
+        trace="job, with those that it defers",
+        queue="each, by its name",
         events="retries",
+        across="a lock of the job's own, where it has none",
     ),
     Framework(
         "Celery",
@@ -244,14 +245,16 @@ FRAMEWORKS: Final[tuple[Framework, ...]] = (
             "pypeln.thread.worker",
             "pypeln.task.queue",
             "pypeln.task.worker",
+            "pypeln.process.queue",
             "pypeln.process.api.map",
             "pypeln.process.api.flat_map",
             "pypeln.process.api.filter",
             "pypeln.process.api.each",
         ),
         stages="each stage by its function: threads, tasks, processes",
-        trace="element; in processes, each stage of it",
+        trace="element",
         queue="the input of each stage of threads and tasks",
+        across="the pickled element",
     ),
     _retries("tenacity", ">=8.2,<10", "tenacity", "tenacity.asyncio"),
     _retries("stamina", ">=23.3", "stamina"),
@@ -280,6 +283,8 @@ def is_known(module: str) -> bool:
         module: Its name.
     """
     root = module.partition(".")[0]
+    if not root:
+        return False
     roots = {name.partition(".")[0] for one in FRAMEWORKS for name in one.waits_for}
     return root in roots or root in ASIDE
 

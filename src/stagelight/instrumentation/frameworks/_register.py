@@ -10,10 +10,11 @@ from stagelight import _guard
 from stagelight.instrumentation import _hooks
 from stagelight.instrumentation.frameworks import _steps
 from stagelight.instrumentation.frameworks._catalog import ASIDE, FRAMEWORKS, Framework
-from stagelight.instrumentation.frameworks._patches import Patches
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+    from stagelight.instrumentation.frameworks._patches import Patches
 
 OBSERVED: Final = "observed"
 ASIDE_STATE: Final = "left alone"
@@ -113,6 +114,8 @@ def _instrument(framework: Framework, name: str, module: ModuleType) -> Status:
     other = aside(module) if aside is not None else None
     if other:
         return Status(framework.name, ASIDE_STATE, other)
+    from stagelight.instrumentation.frameworks._patches import Patches  # loads wrapt
+
     patches = _PATCHES.setdefault(framework.name, Patches())
     own.HOOKS[name](module, patches)
     return Status(framework.name, OBSERVED, version)

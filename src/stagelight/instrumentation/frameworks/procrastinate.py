@@ -1,17 +1,19 @@
 """procrastinate: its tasks, by the official worker middleware.
 
-A job's row has no field that a worker without us would leave alone, so the trace of a
-job begins where it is performed.
+A job's row has no field for more. But a lock that no other job has changes nothing, for
+a worker without us neither: where a job has none, its journey travels as such a lock.
 """
 
 from __future__ import annotations
 
+import json
+import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard
 from stagelight.instrumentation.frameworks._brokers import broker_queue
 from stagelight.instrumentation.frameworks._calls import Call
-from stagelight.instrumentation.frameworks._delivery import receive
+from stagelight.instrumentation.frameworks._delivery import KEY, receive, send
 from stagelight.instrumentation.frameworks._patches import suppressed
 from stagelight.instrumentation.frameworks._steps import qualified, step
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from stagelight.instrumentation.frameworks._patches import Patches
 
 _RULE: Final = "a procrastinate queue"
+#: What a lock of ours begins with.
+_LOCK: Final = f"{KEY} "
 
 
 def _worker(module: Any, patches: Patches) -> None:
@@ -28,6 +32,7 @@ def _worker(module: Any, patches: Patches) -> None:
 
 
 def _manager(module: Any, patches: Patches) -> None:
+    patches.replace(module.JobManager, "_defer_jobs_query_kwargs", _sending)
     patches.after(module.JobManager, "batch_defer_jobs", _deferred)
     patches.after(module.JobManager, "batch_defer_jobs_async", _deferred)
 
@@ -35,6 +40,34 @@ def _manager(module: Any, patches: Patches) -> None:
 def _made(worker: Any, _args: Any, _kwargs: Any, result: object) -> None:
     if not isinstance(result, BaseException):
         worker.worker_middleware = [_middleware, *worker.worker_middleware]
+
+
+def _sending(original: Any) -> Any:
+    def _defer_jobs_query_kwargs(self: Any, jobs: Any, *args: Any, **kw: Any) -> Any:
+        try:
+            if not suppressed():
+                jobs = [_locked(job) for job in jobs]
+        except Exception as error:  # noqa: BLE001 - never into procrastinate
+            _guard.caught("framework", error)
+        return original(self, jobs, *args, **kw)
+
+    return _defer_jobs_query_kwargs
+
+
+def _locked(job: Any) -> Any:
+    if job.lock is not None:
+        return job
+    known = send(job, broker_queue(job.queue, _RULE), count=False)
+    # What one span defers has one context: no two may have the same lock.
+    text = json.dumps({**known, "job": uuid.uuid4().hex}, separators=(",", ":"))
+    return job.evolve(lock=_LOCK + text)
+
+
+def _received(job: Any) -> dict[str, str] | None:
+    if not isinstance(job.lock, str) or not job.lock.startswith(_LOCK):
+        return None
+    known = json.loads(job.lock.removeprefix(_LOCK))
+    return {key: text for key, text in known.items() if key != "job"}
 
 
 def _deferred(_manager: Any, _args: Any, _kwargs: Any, jobs: Any) -> None:
@@ -80,7 +113,13 @@ def _call(context: Any) -> Call:
     )
     if job.attempts:
         made.retry()
-    return Call(made, _Job(job), receive(None, broker_queue(job.queue, _RULE)))
+    due = job.scheduled_at
+    delivery = receive(
+        _received(job),
+        broker_queue(job.queue, _RULE),
+        sent_ns=None if due is None else int(due.timestamp() * 1e9),
+    )
+    return Call(made, _Job(job), delivery)
 
 
 HOOKS: Final[dict[str, Callable[[Any, Patches], None]]] = {

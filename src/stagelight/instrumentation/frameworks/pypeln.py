@@ -1,7 +1,8 @@
 """pypeln: the functions of its stages, and the queues between threads and tasks.
 
 An element keeps its identity on the way through a queue, so what is known of it is kept
-beside the queue. Between processes it is pickled: there each stage is on its own.
+beside the queue. Between processes it is pickled, and its trace context with it: what
+arrives is the element itself.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 import wrapt
 
 from stagelight import _guard
+from stagelight._carrier import pack, unpack
+from stagelight._journey import open_journey
+from stagelight._tracer import TRACER
+from stagelight.instrumentation._ledger import LEDGER
 from stagelight.instrumentation.frameworks._brokers import LocalQueue
 from stagelight.instrumentation.frameworks._calls import Call
 from stagelight.instrumentation.frameworks._delivery import Delivery, here
@@ -35,6 +40,9 @@ _INPUTS: Final[weakref.WeakKeyDictionary[Any, _Input]] = weakref.WeakKeyDictiona
 #: Arrival of the element that this thread or task works on, and its journey.
 _ARRIVED: Final[ContextVar[Delivery | None]] = ContextVar("pypeln", default=None)
 _JOURNEY: Final[ContextVar[Journey | None]] = ContextVar("pypeln_now", default=None)
+
+#: The element that this process fetched last, and its journey.
+_OPENED: Final[list[tuple[Any, Journey]]] = []
 
 
 class _Input:
@@ -71,6 +79,59 @@ class _Input:
 
 def _queues(module: Any, patches: Patches) -> None:
     patches.before(module.OutputQueues, "put", _put)
+
+
+def _pipes(module: Any, patches: Patches) -> None:
+    patches.replace(module.IterableQueue, "put", _sealing)
+
+
+def _sealing(original: Any) -> Any:
+    def put(self: Any, obj: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            if hasattr(obj, "index") and hasattr(obj, "value") and not suppressed():
+                journey = _JOURNEY.get() or _begun()
+                obj = _Sealed(obj, pack(journey), journey.began)
+        except Exception as error:  # noqa: BLE001 - never into pypeln
+            _guard.caught("framework", error)
+        return original(self, obj, *args, **kwargs)
+
+    return put
+
+
+def _begun() -> Journey:
+    """The journey of an element that a source makes, which all processes go on with."""
+    journey = here()
+    if TRACER.on and journey.context is None:
+        open_journey(journey, LEDGER.pipeline.name)
+    return journey
+
+
+class _Sealed:
+    """An element on its way to another process, which unpickles to the element."""
+
+    __slots__ = ("_arguments",)
+
+    def __init__(self, element: Any, carrier: dict[str, str], began: int) -> None:
+        self._arguments = element, carrier, began
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        """Unpickle to the element."""
+        return open_element, self._arguments
+
+
+def open_element(element: Any, carrier: dict[str, str], began: int) -> Any:
+    """Note the journey of an element that arrives, and return it.
+
+    Args:
+        element: The element.
+        carrier: Its trace context as the propagators wrote it.
+        began: Clock at the begin of its journey.
+    """
+    try:
+        _OPENED[:] = [(element, unpack(began, carrier))]
+    except Exception as error:  # noqa: BLE001 - never into pypeln
+        _guard.caught("framework", error)
+    return element
 
 
 def _workers(module: Any, patches: Patches) -> None:
@@ -156,8 +217,12 @@ def _lazily(made: Step) -> Any:
 
 
 def _apply(process: Any, args: tuple[Any, ...], _kwargs: Any) -> Call:
-    element = args[1]
-    return Call(_step(process.f), element.value)
+    element, delivery = args[1], None
+    if _OPENED and _OPENED[0][0] is element:
+        journey = _OPENED.pop()[1]
+        delivery = Delivery(journey)
+        _JOURNEY.set(journey)
+    return Call(_step(process.f), element.value, delivery)
 
 
 HOOKS: Final[dict[str, Callable[[Any, Patches], None]]] = {
@@ -165,6 +230,7 @@ HOOKS: Final[dict[str, Callable[[Any, Patches], None]]] = {
     "pypeln.thread.worker": _workers,
     "pypeln.task.queue": _queues,
     "pypeln.task.worker": _workers,
+    "pypeln.process.queue": _pipes,
     "pypeln.process.api.map": _processes,
     "pypeln.process.api.flat_map": _processes,
     "pypeln.process.api.filter": _processes,

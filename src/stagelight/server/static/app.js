@@ -1,6 +1,8 @@
 // The page: one document a second, shown. The same document is at /stats.
 import { Detail } from "./detail.js";
 import { attribute, byId, h, replace, text } from "./dom.js";
+import { byStage } from "./errors.js";
+import * as failures from "./failures.js";
 import * as f from "./format.js";
 import { FlowGraph } from "./graph.js";
 import * as lists from "./lists.js";
@@ -41,7 +43,10 @@ function show() {
     if (state.stage) detail.update(state.stage, name, pipeline, health, series);
     else if (detail.stage) detail.hide();
   }
-  lists.failed(byId("failed"), all);
+  failures.show(all, name);
+  text(byId("failed-title"), all.instances ? "Failures by stage" : "Latest failed events");
+  if (all.instances) byStage(byId("failed"), pipeline);
+  else lists.failed(byId("failed"), all);
   lists.alerts(byId("alerts"), all, pipeline);
   lists.health(byId("health"), all);
   const cost = all.process.telemetry_cost;
@@ -64,6 +69,7 @@ function verdict(all, pipeline, health) {
   text(byId("state"), all.health.state);
   text(byId("reason"), all.health.state === "healthy" ? `since ${f.clock(all.health.since)}` : all.health.reason);
   text(byId("bottleneck"), worst ? headline(worst) : "No stage limits the pipeline: its workers mostly wait for input.");
+  attribute(byId("verdict"), "data-bottleneck", worst ? "yes" : null);
   text(byId("evidence"), worst ? `${worst.evidence}.` : "");
   text(byId("spoken"), `${all.health.state}. ${worst ? `Bottleneck: ${worst.stage}.` : "No bottleneck."}`);
   const insights = Object.values(pipeline?.insight.stages ?? {});
@@ -133,6 +139,7 @@ function span(chosen) {
 
 byId("minutes").addEventListener("click", () => span("minutes"));
 byId("hours").addEventListener("click", () => span("hours"));
+failures.onFilter(show);
 byId("filter").addEventListener("input", (event) => { state.filter = event.target.value.trim().toLowerCase(); show(); });
 byId("pipeline").addEventListener("change", (event) => { state.pipeline = event.target.value; state.stage = null; show(); });
 byId("process").addEventListener("change", (event) => { state.instance = event.target.value; connect(); history(); });

@@ -135,7 +135,9 @@ export class FlowGraph {
       replace(this.host, "none", () => h("p", { class: "empty" }, "No stage or queue has been seen yet."));
       return;
     }
+    const fresh = this.host.dataset.mark !== mark;
     replace(this.host, mark, () => this.draw(found));
+    if (fresh) this.host.scrollLeft = (this.host.scrollWidth - this.host.clientWidth) / 2;
     for (const [name, stage] of Object.entries(pipeline.stages)) this.stage(name, stage, pipeline, health, chosen);
     for (const [name, queue] of Object.entries(pipeline.queues)) this.queue(name, queue, pipeline);
     for (const [name, pool] of Object.entries(pipeline.pools)) this.queue(name, pool.backlog, pipeline, pool);
@@ -143,7 +145,8 @@ export class FlowGraph {
 
   draw(found) {
     const { placed, joined, width, height, rows, narrow } = arrange(found, this.room);
-    const scale = Math.min(this.room / width, 1);
+    // What would be too small to read is scrolled sideways instead.
+    const scale = Math.max(Math.min(this.room / width, 1), SMALLEST + 0.1);
     this.parts.clear();
     const arrow = s("marker", { id: "arrow", viewBox: "0 0 8 8", refX: 5, refY: 4, markerWidth: 6, markerHeight: 6, orient: "auto" },
       s("path", { d: "M0 0.5 7 4 0 7.5Z" }));

@@ -6,7 +6,7 @@ const MOST = 8;
 const empty = (words) => h("p", { class: "empty" }, words);
 
 /** Only web addresses become links: the template is the user's, ids are hexadecimal. */
-function traceLink(template, id) {
+export function traceLink(template, id) {
   if (!id) return null;
   const short = `${id.slice(0, 8)}…`;
   if (!template || !/^https?:\/\//.test(template) || !/^[0-9a-f]+$/.test(id)) {

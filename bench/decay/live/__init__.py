@@ -1,0 +1,1 @@
+"""Real pipelines under a virtual clock: real threads, real tasks, real instruments."""
