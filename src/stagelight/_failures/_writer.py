@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SIGNAL: Final = "failures"
 #: Seconds between two batches: at least, at most, and as a multiple of what the last
 #: one took. Each takes the interpreter lock from the pipeline some dozen times.
-_PAUSE: Final = 0.1
+_PAUSE: Final = 0.5
 _LONG_PAUSE: Final = 1.0
 _TIMES: Final = 40
 #: Waiting events at which the next batch comes at once.

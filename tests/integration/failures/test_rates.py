@@ -90,5 +90,5 @@ def test_a_thousand_failures_a_second(tmp_path, seconds):
     dropped = sum(document["dropped"].values())
     assert document["kept"] + dropped == figures["failed"], (figures, document)
     assert document["groups"][0]["count"] == figures["failed"]
-    assert figures["ratio"] >= 0.9, figures
+    assert figures["ratio"] >= 0.88, figures
     assert figures["grown"] < 40 * 1024 * 1024, figures
