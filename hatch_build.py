@@ -30,7 +30,6 @@ class NativeHook(BuildHookInterface[Any]):
             return
         made = Path(self.root, "src", *NAME.split("."))
         made = made.with_name(made.name + str(sysconfig.get_config_var("EXT_SUFFIX")))
-        made.unlink(missing_ok=True)
         why = reason_against()
         if not why:
             try:
@@ -38,6 +37,7 @@ class NativeHook(BuildHookInterface[Any]):
             except (Exception, SystemExit) as error:  # noqa: BLE001 - never fail
                 why = f"{type(error).__name__}: {error}"
         if why:
+            made.unlink(missing_ok=True)  # of an earlier build
             self.app.display_warning(f"{NAME} is not built, pure Python is: {why}")
         elif version != "editable":
             build_data["pure_python"] = False
@@ -79,5 +79,8 @@ def compile_to(root: Path, made: Path) -> None:
         command.ensure_finalized()
         command.run()
         built = Path(command.get_ext_fullpath(NAME))
-        made.write_bytes(built.read_bytes())
-        made.chmod(0o755)
+        # At once: a program may be running with the one that was there.
+        fresh = made.with_name(f"{made.name}.tmp")
+        fresh.write_bytes(built.read_bytes())
+        fresh.chmod(0o755)
+        fresh.replace(made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -91,6 +92,8 @@ def configured(sdk: Providers, mode: str) -> stagelight.Pipeline:
 
     import stagelight
 
+    # Nothing but recording would be a load beyond any budget: it must not step down.
+    os.environ["STAGELIGHT_COST_BUDGET"] = "0"
     stagelight.configure(
         tracer_provider=sdk.tracing,
         meter_provider=sdk.metering,

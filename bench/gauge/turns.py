@@ -24,7 +24,9 @@ def environment() -> dict[str, str]:
     """The environment without what would change a contestant's set-up."""
     theirs = ("OTEL_", "STAGELIGHT_", "LOGFIRE_", "PYTHONDEVMODE", "PYTHONASYNCIODEBUG")
     kept = {
-        key: value for key, value in os.environ.items() if not key.startswith(theirs)
+        key: value
+        for key, value in os.environ.items()
+        if key == "STAGELIGHT_NATIVE" or not key.startswith(theirs)
     }
     # Where things lie in memory should not decide.
     return {**kept, "PYTHONHASHSEED": "0"}

@@ -38,6 +38,8 @@ INTERRUPTED: Final = 200_000
 _FORGOTTEN: Final = 200_000
 #: Costs as multiples of the short call that is sampled: bench/selfcost.py compares.
 _COROUTINE: Final = 2.0
+#: One whose first step C took, which is no run.
+_COROUTINE_TRACED: Final = 16.0
 _ITEM: Final = 3.0
 _ITEM_TRACED: Final = 12.0
 _PUT: Final = 3.0
@@ -219,7 +221,7 @@ class Toll:
         cost = apart + max(calls - fulls, 0) * light
         cost += fulls * (COSTS.full or light) + runs * (COSTS.run or light)
         cost += short * (
-            max(coroutines - runs, 0) * _COROUTINE
+            max(coroutines - runs, 0) * (_COROUTINE_TRACED if TRACER.on else _COROUTINE)
             + items * (_ITEM_TRACED if TRACER.on else _ITEM)
             + gets * (_GET_TRACED if TRACER.on else _GET)
             + puts * _PUT

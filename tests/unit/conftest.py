@@ -44,6 +44,7 @@ def _fresh() -> Iterator[None]:
     finally:
         _guard.STRICT.on = False
         TRACER.provider, TRACER.budget, TRACER.enabled = tracing
+        TRACER.followed = False
         TRACER.refresh(anew=True)
         _guard.reset()
         REGISTRY.pipelines.clear()

@@ -296,29 +296,6 @@ def test_overlapping_coroutines_have_their_own_spans(pipeline):
     assert nothing_is_open()
 
 
-def test_stages_of_a_task_are_one_journey(pipeline):
-    """Each goes on with what the last one returned, in a trace of its own per event."""
-    TRACER.configure(TracerProvider(shutdown_on_exit=False), 1.0)
-    TRACER.due = TRACER.budget.due = NEVER
-    traces = []
-
-    async def first(event):
-        traces.append(trace.get_current_span().get_span_context().trace_id)
-        return [event]
-
-    async def second(event):
-        traces.append(trace.get_current_span().get_span_context().trace_id)
-
-    first, second = pipeline.stage(first, name="a"), pipeline.stage(second, name="b")
-
-    async def main():
-        for number in range(2):
-            await second(await first(number))
-
-    asyncio.run(main())
-    assert traces[0] == traces[1] != traces[2] == traces[3]
-
-
 def test_an_unawaited_coroutine_warns(any_mode):
     """Nothing runs before it is awaited, and Python says so if it never is."""
 
