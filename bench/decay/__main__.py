@@ -87,6 +87,7 @@ def main() -> int:
     one.add_argument("--days", type=float, default=100, help="control stage-days")
     one.add_argument("--real", type=int, default=2, help="seeds of real pipelines")
     one.add_argument("--prefix", default="report", help="of the seeds; tune tuned")
+    one.add_argument("--only", metavar="FAMILY", help="of simulated faults or controls")
     one.set_defaults(run=report.run)
     one = commands.add_parser("score", help="a recording, as CSV")
     one.add_argument("file")

@@ -148,6 +148,7 @@ def test_no_text_breaks_the_reader(content):
         list(read(io.StringIO(f"{HEADER}\n{content}", newline="")))
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(
         st.tuples(

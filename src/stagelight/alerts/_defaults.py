@@ -265,7 +265,7 @@ TEMPLATES: Final = (
         "and ahead(floor(process.memory.usage, 12m), 1h, $horizon) "
         "> process.memory.limit "
         "and slope(floor(process.memory.usage, 12m), 30m) > "
-        "0.5 * slope(floor(process.memory.usage, 12m), 1h) "
+        "0.8 * slope(floor(process.memory.usage, 12m), 1h) "
         "unless changes(process.memory.limit, 1h) > 0 "
         f"{_RESTARTED}75m for 15m",
         "Memory of the process keeps growing",
