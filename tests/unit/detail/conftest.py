@@ -21,9 +21,10 @@ def _normal():
 
 
 @pytest.fixture
-def captured():
+def captured(monkeypatch):
     """Everything emitted while no journey is in the head sample."""
     before = RESCUERS[:]
+    monkeypatch.setattr(TRACER, "followed", False)
     with capture() as found:
         TRACER.configure(found.tracer_provider, 1.0)
         TRACER.due = TRACER.budget.due = NEVER
