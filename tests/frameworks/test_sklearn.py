@@ -134,7 +134,6 @@ def test_cross_validation(receiver: OtlpReceiver, tmp_path: Path):
         {
             "ingest program": 1,
             "process cross_validate": 1,
-            "process joblib task": 3,
             "process Pipeline.fit": 3,
             "process standardscaler.fit_transform": 3,
             "process logisticregression.fit": 3,
