@@ -42,9 +42,14 @@ def bequeath(thread: object) -> Heritage | None:
     turn = None
     mine = _event(worker)
     if mine is not None:
+        around = getattr(enclosing(worker), "turn", None) or mine
+        known = mine.forwarded, around.forwarded
         journey = carry(worker, thread, "")
+        # The event's end is its starter's to tell: not every thread has to do with it.
+        mine.forwarded, around.forwarded = known
         if journey.forwards:
             turn = Turn(0, journey, mine.pipeline, "")
+            turn.forwarded = True
     context = otel_context.get_current()
     # The context of a promised span is its call's own, and used again for the next.
     if isinstance(context, Quiet) or not context:

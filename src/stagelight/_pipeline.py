@@ -162,6 +162,7 @@ class Pipeline:
             refuse_taken(self._record, name, record.backlog if record else None)
             if record is None:
                 record = PoolRecord(self._record, name, kind)
+            record.kind, record.working = kind, None
             home = record
             observe_pool(
                 executor,

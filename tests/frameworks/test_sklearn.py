@@ -111,3 +111,34 @@ def test_search(receiver: OtlpReceiver, tmp_path: Path):
     (counts,) = traces(receiver.spans()).values()
     assert counts["process Pipeline.fit"] == 13
     assert len({span.resource["service.instance.id"] for span in observed.spans}) == 3
+
+
+VALIDATION = """
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+if __name__ == "__main__":
+    X, y = load_iris(return_X_y=True)
+    model = make_pipeline(StandardScaler(), LogisticRegression())
+    print(cross_val_score(model, X, y, cv=3).round(3))
+"""
+
+
+def test_cross_validation(receiver: OtlpReceiver, tmp_path: Path):
+    """All folds of one composition are one trace."""
+    observe(receiver, VALIDATION, cwd=tmp_path)
+    assert list(traces(receiver.spans()).values()) == [
+        {
+            "ingest program": 1,
+            "process cross_validate": 1,
+            "process Pipeline.fit": 3,
+            "process standardscaler.fit_transform": 3,
+            "process logisticregression.fit": 3,
+            "process Pipeline.score": 3,
+            "process standardscaler.transform": 3,
+            "process logisticregression.score": 3,
+        }
+    ]

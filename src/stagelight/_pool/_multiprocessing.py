@@ -43,7 +43,9 @@ def observe(
         make_stage: Makes the stage of calls that are no stage themselves.
     """
     record.limit = int(getattr(executor, "_processes", 0) or 0)
-    kind = _Threads if record.kind == "thread" else _Processes
+    threads = isinstance(executor, pool.ThreadPool)
+    record.kind = "thread" if threads else "process"
+    kind = _Threads if threads else _Processes
     become_twin(executor, kind(Calls(record, executor), make_stage), _hooks)
 
 

@@ -19,7 +19,7 @@ from stagelight._workers import this_worker
 
 if TYPE_CHECKING:
     from array import array
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Executor, Future
 
     from stagelight._buffers import PoolRecord
@@ -53,8 +53,10 @@ def _hooks(kind: Any) -> dict[str, Any]:
         event = args[0] if args else None
         journey = carry(this_worker(), event if args else fn, record.name)
         # What is a stage already is recorded in the process that calls it.
-        make_stage = None if _is_observed(fn) else state.stage
-        task = _Task(backlog, backlog.add(), journey, make_stage, (fn, args, kwargs))
+        mapper, function, given = _chunk(fn, args, kwargs)
+        make_stage = None if is_observed(function) else state.stage
+        calls = (function, given, {}) if mapper else (fn, [args], kwargs)
+        task = _Task(backlog, backlog.add(), journey, make_stage, calls)
         ticket = Ticket(
             next(KEYS),
             record.pipeline.name,
@@ -66,7 +68,9 @@ def _hooks(kind: Any) -> dict[str, Any]:
         )
         EXPECTED[ticket.key] = task.arrived
         try:
-            future: Future[Any] = outer_submit(self, run_task, ticket, fn, args, kwargs)
+            future: Future[Any] = outer_submit(
+                self, run_task, ticket, mapper, function, given, kwargs
+            )
         except BaseException as error:
             del EXPECTED[ticket.key]
             backlog.refuse(task.number)
@@ -78,12 +82,18 @@ def _hooks(kind: Any) -> dict[str, Any]:
     return {"submit": submit}
 
 
-def _is_observed(function: Any) -> bool:
-    """Whether a task records itself, alone or as a chunk of ``map``."""
-    if is_observed(function):
-        return True
-    chunk = isinstance(function, partial) and function.func is _process_chunk
-    return chunk and is_observed(function.args[0])
+def _chunk(
+    function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, Any, Any]:
+    """What maps over a chunk, what it calls, and with what; None for a plain task."""
+    if (
+        isinstance(function, partial)
+        and function.func is _process_chunk
+        and len(function.args) == len(args) == 1
+        and not kwargs
+    ):
+        return _process_chunk, function.args[0], args[0]
+    return None, function, args
 
 
 class _ProcessBacklog(Backlog):
@@ -113,7 +123,7 @@ class _ProcessBacklog(Backlog):
 class _Task:
     """What the parent keeps of one task until its result is back."""
 
-    __slots__ = ("backlog", "call", "journey", "make_stage", "number", "times")
+    __slots__ = ("backlog", "calls", "journey", "make_stage", "number", "times")
 
     def __init__(
         self,
@@ -121,14 +131,21 @@ class _Task:
         number: int,
         journey: Journey,
         make_stage: Callable[[], StageRecord] | None,
-        call: tuple[Any, tuple[Any, ...], dict[str, Any]] | None,
+        calls: tuple[Any, Any, dict[str, Any]] | None,
     ) -> None:
         self.backlog = backlog
         self.number = number
         self.journey = journey
         self.make_stage = make_stage
-        self.call = call
+        #: Function, arguments of each call, and keyword arguments.
+        self.calls = calls
         self.times: array[int] | None = None
+
+    def _call(self, number: int) -> tuple[Any, tuple[Any, ...], dict[str, Any]] | None:
+        if self.calls is None:
+            return None
+        function, given, named = self.calls
+        return function, tuple(given[number]), named
 
     def arrived(self, times: array[int], _error: BaseException | None) -> None:
         """Keep the timings; the future is done right afterwards."""
@@ -141,23 +158,21 @@ class _Task:
             if future.cancelled():
                 self.backlog.withdraw(self.number)
                 return
-            start, end = self.times or (None, 0)
-            submitted = self.backlog.done(self.number, start)
+            times: Sequence[int] = self.times or ()
+            submitted = self.backlog.done(self.number, times[0] if times else None)
             if self.make_stage is None:
                 return
-            # A failed task brings no timings back: its wait counts as well.
-            took, error = clock() - submitted, None
-            if start is not None:
-                took = end - start
-            else:
-                error = future.exception()
-            name = self.backlog.record.name
-            context = self.journey.context
-            args = self.call[1] if self.call is not None else ()
-            event = args[0] if args else None
-            stage = self.make_stage()
-            sample(stage, took, error, event, name, context, self.call)
-        except Exception as problem:  # noqa: BLE001 - never into the pipeline
-            _guard.caught("task", problem)
+            stage, error = self.make_stage(), future.exception()
+            name, context = self.backlog.record.name, self.journey.context
+            if not times:  # it did not run, or its worker died
+                times = (submitted, clock())
+            for at in range(0, len(times), 2):
+                problem = error if at == len(times) - 2 else None
+                call = self._call(at // 2) if problem is not None else None
+                event = call[1][0] if call is not None and call[1] else None
+                took = times[at + 1] - times[at]
+                sample(stage, took, problem, event, name, context, call)
+        except Exception as failure:  # noqa: BLE001 - never into the pipeline
+            _guard.caught("task", failure)
         finally:
-            self.call = None
+            self.calls = None

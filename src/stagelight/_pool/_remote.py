@@ -235,23 +235,33 @@ def visit(ticket: Ticket, function: Callable[..., Any]) -> Visit | None:
 
 def run_task(
     ticket: Ticket,
+    mapper: Callable[..., Any] | None,
     function: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Any:
-    """Run one task of an executor, inside its journey.
+    """Run one task of an executor, a call or a chunk of ``map``, inside its journey.
 
-    Its sample is recorded by the parent, its span here.
+    Its samples are recorded by the parent, its spans here.
 
     Args:
         ticket: What it brings along.
+        mapper: What calls the function for each part of a chunk, else None.
         function: The user's function.
-        args: Its arguments.
+        args: Its arguments; of a chunk, those of each call.
         kwargs: Its keyword arguments.
     """
+    from stagelight._pool import _failing
+
+    _failing.install()
     times = array("q")
+    _failing.LAST[:] = [(ticket.key, times)]
+    here = visit(ticket, function)
     try:
-        result = call(visit(ticket, function), times, function, *args, **kwargs)
+        if mapper is None:
+            result = call(here, times, function, *args, **kwargs)
+        else:
+            result = mapper(partial(call, here, times, function), args)
     except BaseException as error:
         step_aside(error)
         raise

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from stagelight import _config
-from stagelight.instrumentation import _hooks
+from stagelight._registry import REGISTRY
+from stagelight.instrumentation import _hooks, _install
 from stagelight.instrumentation._ledger import LEDGER
 from stagelight.instrumentation.frameworks import _catalog, _register, _steps
 from stagelight.instrumentation.frameworks._calls import Call
@@ -167,6 +168,43 @@ def test_somebody_else_traces_it(libs: Any):
     module = importlib.import_module("lib_other")
     assert type(vars(module.Runner)["run"]) is types.FunctionType
     assert _register.STATUS["other"].detail == "traced by another package"
+
+
+STANDS_ASIDE = """
+import queue, threading
+from concurrent.futures import ThreadPoolExecutor
+
+class Task:
+    def process(self, event):
+        return event
+
+INBOX, POOL = queue.Queue(), ThreadPoolExecutor(1)
+INBOX.put(1)
+POOL.submit(Task().process, INBOX.get()).result()
+POOL.shutdown()
+"""
+
+
+@pytest.mark.parametrize("name", sorted(_catalog.ASIDE))
+def test_a_framework_with_telemetry_of_its_own(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """None of what it makes and runs is ours, even if it runs from its checkout."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").write_text(STANDS_ASIDE)
+    _install.install(_config.Settings(pipeline="unit"))
+    try:
+        importlib.import_module(name)
+        status = _register.STATUS[name]
+    finally:
+        _install.uninstall()
+        LEDGER.clear()
+        sys.modules.pop(name, None)
+    assert (status.state, status.detail) == ("left alone", _catalog.ASIDE[name])
+    home = REGISTRY.pipelines.get("unit")
+    assert home is None or not (home.stages or home.queues or home.pools)
 
 
 def test_everything_is_put_back(libs: Any):

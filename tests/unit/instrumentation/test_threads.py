@@ -12,6 +12,7 @@ import wrapt
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
+import stagelight
 from stagelight.instrumentation import _threads
 
 if TYPE_CHECKING:
@@ -95,6 +96,21 @@ def test_an_event_goes_on(pipeline, spans):
         ("process receive", "ingest unit"),
         ("process store", "ingest unit"),
     ]
+
+
+@pytest.mark.usefixtures("spans")
+def test_a_helper_takes_no_event_away(pipeline):
+    """An event is through, though its stage started a thread for something else."""
+    inbox = pipeline.queue(queue.Queue(), "inbox")
+
+    @pipeline.stage
+    def work(_event):
+        ran(threading.Timer(0, int))
+
+    inbox.put("a")
+    work(inbox.get())
+    stagelight.force_flush()
+    assert pipeline.stats()["journeys"]["count"] == 1
 
 
 def test_no_stale_parent(pipeline, spans):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 from multiprocessing.pool import ThreadPool
@@ -180,3 +181,17 @@ def test_a_subclass_of_the_users(pipeline):
         assert type(pool).__name__ == "Own"
         assert pool.apply(os.path.basename, ("a/b",)) == "b"
     assert _outcomes(pipeline) == {"success": 1}
+
+
+def test_a_name_is_used_again(pipeline):
+    """A pool may have the name of one that is gone, and be of another kind."""
+    pool = _pool(pipeline, "thread", 1)
+    assert pool.apply(children.double, (1,)) == 2
+    _end(pool)
+    del pool
+    gc.collect()
+    pool = _pool(pipeline, "fork", 1)
+    assert pool.apply(children.double, (2,)) == 4
+    _end(pool)
+    assert _seen(pipeline)["kind"] == "process"
+    assert _outcomes(pipeline) == {"success": 2}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import re
 import sys
 import time
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed, wait
@@ -58,7 +59,8 @@ def test_results_are_what_they_were(pipeline, method):
     assert (seen["submitted"], seen["completed"], seen["busy"]) == (9, 9, 0)
     assert (seen["limit"], seen["kind"]) == (2, "process")
     assert (seen["backlog"]["size"], seen["backlog"]["wait"]["count"]) == (0, 9)
-    assert _counts(pipeline) == {"pool": {"success": 9}}
+    # Two of the tasks were chunks of three calls.
+    assert _counts(pipeline) == {"pool": {"success": 13}}
 
 
 def test_a_result_may_come_before_submit_returns(pipeline, monkeypatch):
@@ -113,6 +115,22 @@ def test_what_does_not_pickle_fails_alike(pipeline):
     bare = errors(ProcessPoolExecutor(1, mp_context=context))
     assert errors(_executor(pipeline, "fork", 1)) == bare
     assert _seen(pipeline)["busy"] == 0
+
+
+@pytest.mark.parametrize("function", ["fail_at_three", "fail_unpicklably_at_three"])
+def test_a_chunk_that_fails(pipeline, function):
+    """The calls of a chunk count up to the one that fails, whether that pickles."""
+
+    def end(executor):
+        with executor, pytest.raises(Exception) as caught:  # noqa: PT011 - compared
+            list(executor.map(getattr(children, function), range(6), chunksize=6))
+        told = f"{caught.value} {caught.value.__cause__}"
+        return type(caught.value), re.sub("0x[0-9a-f]+", "0x", told)
+
+    context = multiprocessing.get_context("fork")
+    bare = end(ProcessPoolExecutor(1, mp_context=context))
+    assert end(_executor(pipeline, "fork", 1)) == bare
+    assert _counts(pipeline) == {"pool": {"success": 3, "failure": 1}}
 
 
 def test_broken_pool(pipeline):

@@ -66,6 +66,14 @@ class _Running:
         self.kept.append(estimator)
 
 
+#: Functions that fit a composition many times over: one logical run.
+_VALIDATIONS: Final = (
+    "cross_validate",
+    "cross_val_predict",
+    "learning_curve",
+    "permutation_test_score",
+    "validation_curve",
+)
 _RUNNING: Final[ContextVar[_Running | None]] = ContextVar("sklearn", default=None)
 #: Of the parallel section whose batches this thread makes: journey and compositions.
 _BATCH: Final[ContextVar[tuple[dict[str, str], _Running | None]]] = ContextVar(
@@ -103,6 +111,34 @@ def _columns(module: Any, patches: Patches) -> None:
 
 def _search(module: Any, patches: Patches) -> None:
     _observe_root(module.BaseSearchCV, patches)
+
+
+def _validation(module: Any, patches: Patches) -> None:
+    for name in _VALIDATIONS:
+        if hasattr(module, name):
+            patches.around(module, name, _validating(name))
+
+
+def _validating(name: str) -> Callable[[Any, Any, Any], Call | None]:
+    def observe(_owner: Any, args: tuple[Any, ...], kwargs: Any) -> Call | None:
+        estimator = args[0] if args else kwargs.get("estimator")
+        composed = next(_members(estimator), None) is not None or _is_root(estimator)
+        if _RUNNING.get() is not None or not composed:
+            return None
+        token = _RUNNING.set(_Running())
+
+        def ended(_result: Any, _error: BaseException | None) -> None:
+            _RUNNING.reset(token)
+
+        made = step(
+            name,
+            rule="a scikit-learn validation",
+            source=f"sklearn {name}",
+            function=f"sklearn.model_selection.{name}",
+        )
+        return Call(made, None, root(), ended)
+
+    return observe
 
 
 def _observe_root(kind: type, patches: Patches) -> None:
@@ -275,5 +311,6 @@ HOOKS: Final[dict[str, Callable[[Any, Patches], None]]] = {
     "sklearn.pipeline": _pipeline,
     "sklearn.compose._column_transformer": _columns,
     "sklearn.model_selection._search": _search,
+    "sklearn.model_selection._validation": _validation,
     "joblib.parallel": _joblib,
 }
