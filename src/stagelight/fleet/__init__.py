@@ -12,7 +12,7 @@ from typing import Any, Final
 from stagelight._insight import Window
 from stagelight._snapshot import DOCUMENT
 from stagelight._version import __version__
-from stagelight.fleet._alerts import firing
+from stagelight.fleet._alerts import evaluated
 from stagelight.fleet._prometheus import FleetError, Point, Prometheus
 from stagelight.fleet._reading import PipelineNumbers, read, sight
 from stagelight.fleet._stats import health_report, pipeline_stats, process_stats
@@ -124,7 +124,7 @@ class Fleet:
     def _alerts(self, service: str, pipelines: dict[str, Any]) -> list[dict[str, Any]]:
         """What fires; without rules, or an API that tells of them, nothing."""
         try:
-            return firing(self._prometheus, service, pipelines)
+            return evaluated(self._prometheus, service, pipelines)
         except FleetError:
             return []
 
