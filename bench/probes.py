@@ -60,13 +60,14 @@ def measure(port: int, seconds: float) -> None:
     print(*(f"{took[one]:.1f}" for one in place))
 
 
-def start_asking(port: int, seconds: float) -> subprocess.Popen[str]:
-    """A process of its own that measures, and prints its quantiles."""
-    return subprocess.Popen(
+def asked(port: int, seconds: float) -> list[str]:
+    """The quantiles as a process of its own measures them."""
+    return subprocess.run(
         [sys.executable, __file__, "--port", str(port), "--seconds", str(seconds)],
-        stdout=subprocess.PIPE,
+        capture_output=True,
         text=True,
-    )
+        check=True,
+    ).stdout.split()
 
 
 def spin(until: threading.Event) -> None:
@@ -112,12 +113,14 @@ def busy(state: str, seconds: float) -> Iterator[None]:
 
 
 def row(server: stagelight.Server, state: str, seconds: float) -> None:
-    """Ask both servers at once in one state, and print a line."""
+    """Ask both servers in turn in one state, and print a line."""
     words, bound = STATES[state]
     watchdog = int((server.watchdog_url or "").rstrip("/").rpartition(":")[2])
-    with busy(state, seconds):
-        asking = [start_asking(port, seconds) for port in (server.port, watchdog)]
-        inside, beside = [one.communicate()[0].split() for one in asking]
+    found = []
+    for port in (server.port, watchdog):
+        with busy(state, seconds):
+            found.append(asked(port, seconds))
+    inside, beside = found
     limit = "" if bound is None else bound
     print(
         f"| {words} | {' | '.join(inside)} | {' | '.join(beside)} | {limit} |",

@@ -382,7 +382,8 @@ def test_it_needs_nothing_from_elsewhere(page, pipeline) -> None:
     assert all(name.startswith(page.server.url) for name in page.js(script))
 
 
-def test_fifty_stages_are_readable(page, pipeline) -> None:
+@pytest.mark.parametrize("width", [390, 1440])
+def test_fifty_stages_are_readable(page, pipeline, width) -> None:
     """The graph is broken into rows at a legible scale; the table can be filtered."""
     before = None
     for number in range(50):
@@ -394,7 +395,8 @@ def test_fifty_stages_are_readable(page, pipeline) -> None:
             stage(0)
         after.put(number)
         before = after
-    page.open()
+    page.open(width)
+    assert page.js("return document.documentElement.scrollWidth - innerWidth") <= 0
     assert len(page.texts("g.stage")) == 50
     size = page.js("""
       const name = document.querySelector("g.stage .name").getBoundingClientRect();

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from stagelight.fleet._alerts import _seconds, firing
+from stagelight.fleet._alerts import _seconds, evaluated
 
 
 class Told:
@@ -35,7 +35,7 @@ def test_only_what_fires_for_the_service_is_told() -> None:
         alert("by service", service_name="orders", severity="info"),
         alert("by pipeline", stagelight_pipeline_name="nightly", severity="critical"),
     )
-    found = firing(told, "orders", {"nightly"})
+    found = evaluated(told, "orders", {"nightly"})
     assert [one["name"] for one in found] == ["by pipeline", "by job", "by service"]
     assert found[0]["summary"] == "nightly"
 

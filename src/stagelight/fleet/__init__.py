@@ -12,7 +12,7 @@ from typing import Any, Final
 from stagelight._insight import Window
 from stagelight._snapshot import DOCUMENT
 from stagelight._version import __version__
-from stagelight.fleet._alerts import firing, said, together
+from stagelight.fleet._alerts import evaluated, said, together
 from stagelight.fleet._prometheus import FleetError, Point, Prometheus
 from stagelight.fleet._reading import PipelineNumbers, read, sight
 from stagelight.fleet._stats import health_report, pipeline_stats, process_stats
@@ -126,7 +126,7 @@ class Fleet:
     ) -> list[dict[str, Any]]:
         """What fires there, and what the processes say of themselves besides."""
         try:
-            found = firing(self._prometheus, service, pipelines)
+            found = evaluated(self._prometheus, service, pipelines)
         except FleetError:  # it has no rules, or no API that tells of them
             found = []
         return together(found, said(points))

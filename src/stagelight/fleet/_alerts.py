@@ -19,7 +19,7 @@ _STAGE: Final = label(_names.STAGE)
 _GRAVEST: Final = ("critical", "warning")
 
 
-def firing(
+def evaluated(
     prometheus: Prometheus, service: str, pipelines: Collection[str]
 ) -> list[dict[str, Any]]:
     """The alerts that fire for a service or one of its pipelines, the gravest first.

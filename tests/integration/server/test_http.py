@@ -12,6 +12,7 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -244,7 +245,10 @@ def test_what_is_no_request_is_answered_or_dropped(ask, server, data, capfd) -> 
 
 @pytest.mark.slow
 def test_thousands_of_idle_connections_are_survived(ask, server) -> None:
-    """With 2,000 open connections the probes answer at once, in one thread."""
+    """With 2,000 of them probes answer at once, from one thread and little memory."""
+    assert ask("/livez").status == 200
+    process = psutil.Process()
+    before = process.memory_info().rss
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(6000, hard), hard))
     threads = threading.active_count()
@@ -260,6 +264,7 @@ def test_thousands_of_idle_connections_are_survived(ask, server) -> None:
         assert ask("/livez").status == 200
         assert time.perf_counter() - began < 1
         assert threading.active_count() == threads
+        assert process.memory_info().rss - before < 24e6
         open_ = len(list(Path("/proc/self/fd").iterdir()))
         assert open_ < 2000 + MOST + 100
 
