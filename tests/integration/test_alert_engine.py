@@ -245,3 +245,25 @@ def _notice():
     engine = Engine([alerts.user_rule("process.uptime >= 0")], log=None)
     (found,) = engine.tick()
     return found
+
+
+def test_no_thread_no_alerts(pipeline, monkeypatch):
+    """Where no thread can be started the program goes on, and it is counted."""
+
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    from stagelight._registry import REGISTRY
+
+    monkeypatch.setattr(REGISTRY, "pipelines", {})
+    alerts.start({"rules": [LINE]})
+    try:
+        with monkeypatch.context() as context:
+            context.setattr(threading.Thread, "start", refuse)
+            fill(stagelight.Pipeline("threadless"))
+            outbox = Outbox(alerts.Callback(print))
+            outbox.put([_notice()])
+            outbox.close(0.1)
+    finally:
+        alerts.stop()
+    assert _guard.ERRORS.pop("alerts") == 2

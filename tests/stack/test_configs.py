@@ -216,7 +216,7 @@ def test_rules_are_loaded(stack):
     )
     groups = get_json(f"{stack.prometheus_url}/api/v1/rules")["data"]["groups"]
     assert [
-        rule["lastError"]
+        (rule["name"], rule["lastError"])
         for group in groups
         for rule in group["rules"]
         if rule.get("lastError")

@@ -238,6 +238,14 @@ def test_overrides_change_parameters_for_all_or_for_some():
     assert (found[-1].name, found[-1].severity) == ("Deep", "critical")
 
 
+def test_runbooks_are_where_the_setting_says():
+    """Every rule links to the copy of the page that the setting names."""
+    setting = {"runbooks": "https://example.com/alerts", "rules": ["queue.size > 5"]}
+    rules = read_settings(setting).rules
+    assert {rule.runbook.partition("#")[0] for rule in rules} == {setting["runbooks"]}
+    assert rules[-1].runbook.endswith("#rules-of-your-own")
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [

@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from stagelight import _guard
 from stagelight._renewal import reinit
@@ -56,11 +56,7 @@ class Outbox:
         self._room = room
         self._changed = threading.Condition(threading.Lock())
         self._closing = False
-        self._busy = False
-        self._thread = threading.Thread(
-            target=self._run, name=f"stagelight-alerts-{target.name}", daemon=True
-        )
-        self._thread.start()
+        self._thread: threading.Thread | None = None
 
     def put(self, notices: list[Notice]) -> None:
         """Take notices; never blocks.
@@ -74,6 +70,22 @@ class Outbox:
                 self._waiting.popleft()
                 self._lose(1)
             self._changed.notify()
+            if self._thread is None:
+                self._begin()
+
+    def _begin(self) -> None:
+        """Start the thread, with the first notice: most programs never need it."""
+        thread = threading.Thread(
+            target=self._run,
+            name=f"stagelight-alerts-{self.target.name}",
+            daemon=True,
+        )
+        try:
+            thread.start()
+        except RuntimeError as error:  # there are too many, or the program ends
+            _guard.caught("alerts", error)
+        else:
+            self._thread = thread
 
     def close(self, timeout: float) -> None:
         """Deliver what waits, as far as the time allows.
@@ -85,7 +97,8 @@ class Outbox:
         with self._changed:
             self._closing = True
             self._changed.notify()
-        self._thread.join(max(deadline - time.monotonic(), 0))
+        if self._thread is not None:
+            self._thread.join(max(deadline - time.monotonic(), 0))
 
     def _lose(self, number: int) -> None:
         self.lost += number
@@ -151,36 +164,4 @@ class Outbox:
         """A child has no such thread, and tells nobody."""
         reinit([self._changed._lock])  # type: ignore[attr-defined]  # noqa: SLF001
         self._waiting.clear()
-
-
-def post(address: str, body: Any, timeout: float = 5.0) -> None:
-    """Send JSON.
-
-    Args:
-        address: Where to.
-        body: What to send.
-        timeout: Seconds.
-
-    Raises:
-        Refused: The target answers that it will never take this.
-        OSError: It cannot be reached, or fails for now.
-    """
-    import json
-    import urllib.error
-    import urllib.request
-
-    request = urllib.request.Request(  # noqa: S310 - the setting takes http only
-        address,
-        json.dumps(body).encode(),
-        {"Content-Type": "application/json", "User-Agent": "stagelight"},
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=timeout):  # noqa: S310
-            pass
-    except urllib.error.HTTPError as error:
-        with error:
-            text = error.read(200).decode("utf-8", "replace").strip()
-        message = f"it answers {error.code}: {text or error.reason}"
-        if 400 <= error.code < 500 and error.code not in {408, 425, 429}:  # noqa: PLR2004 - HTTP
-            raise Refused(message) from None
-        raise OSError(message) from None
+        self._thread = None

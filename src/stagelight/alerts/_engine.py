@@ -85,10 +85,15 @@ class Engine:
     def _begin(self) -> None:
         if self._stop.is_set() or self._thread is not None:
             return
-        self._thread = threading.Thread(
+        thread = threading.Thread(
             target=self._run, name="stagelight-alerts", daemon=True
         )
-        self._thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:  # there are too many, or the program ends
+            _guard.caught("alerts", error)
+        else:
+            self._thread = thread
 
     def close(self, timeout: float = 2.0) -> None:
         """Stop, and deliver what waits as far as the time allows.

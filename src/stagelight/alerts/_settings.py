@@ -23,12 +23,15 @@ from typing import Any, Final, Union
 
 from stagelight._errors import ConfigurationError
 from stagelight.alerts._defaults import TEMPLATES, Template
-from stagelight.alerts._rule import Rule, user_rule
+from stagelight.alerts._rule import RUNBOOK, Rule, user_rule
 
 #: The setting as it is read: on, off, or a table.
 Given = Union[bool, Mapping[str, Any], None]  # noqa: UP007 - used at run time
 _ADDRESSES: Final = ("alertmanager", "webhook", "slack")
-_KEYS: Final = ("enabled", "interval", "scale", "rules", "log", *_ADDRESSES)
+_KEYS: Final = (
+    *("enabled", "interval", "scale", "rules", "log", "runbooks"),
+    *_ADDRESSES,
+)
 
 
 @dataclass(frozen=True)
@@ -96,23 +99,32 @@ def read(given: Given, scale: float | None = None) -> AlertSettings:
             )
     stretch = _positive(table, "scale", 1.0) if scale is None else scale
     rules = [*_defaults(overrides), *_own(table.get("rules", []))]
-    targets = {}
-    for kind in _ADDRESSES:
-        address = table.get(kind)
-        if address is not None:
-            if not str(address).startswith(("http://", "https://")):
-                raise ConfigurationError(
-                    f"alerts.{kind}: {address!r} is not accepted; it takes an address "
-                    "that begins with http:// or https://"
-                )
-            targets[kind] = str(address)
+    addresses = {kind: _address(table, kind) for kind in ("runbooks", *_ADDRESSES)}
+    runbooks = addresses.pop("runbooks")
+    if runbooks:
+        rules = [
+            replace(rule, runbook=rule.runbook.replace(RUNBOOK, runbooks, 1))
+            for rule in rules
+        ]
     return AlertSettings(
         tuple(rule.scaled(stretch) for rule in rules),
         _positive(table, "interval", min(max(5.0 * stretch, 0.2), 15.0)),
         stretch,
         _flag(table, "log"),
-        targets,
+        {kind: address for kind, address in addresses.items() if address},
         _flag(table, "enabled"),
+    )
+
+
+def _address(table: Mapping[str, Any], key: str) -> str:
+    value = table.get(key)
+    if value is None:
+        return ""
+    if isinstance(value, str) and value.startswith(("http://", "https://")):
+        return value
+    # Without the value: it may hold a secret.
+    raise ConfigurationError(
+        f"alerts.{key}: it takes an address that begins with http:// or https://"
     )
 
 

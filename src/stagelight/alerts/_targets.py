@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _names, _sinks
-from stagelight.alerts._delivery import post
+from stagelight.alerts._delivery import Refused
 from stagelight.alerts._evaluator import FIRING
 
 if TYPE_CHECKING:
@@ -85,6 +85,12 @@ def to_telemetry(notices: list[Notice]) -> None:
         )
 
 
+def _posted() -> Callable[[str, Any], None]:
+    from stagelight.alerts._posting import post
+
+    return post
+
+
 class Webhook:
     """Posts notices as JSON: ``{"version": 1, "alerts": [...]}``.
 
@@ -95,13 +101,13 @@ class Webhook:
     again: float | None = None
 
     def __init__(self, address: str) -> None:
-        self.name = "webhook"
+        self.name, self._post = "webhook", _posted()
         self._address = address
 
     def send(self, notices: list[Notice]) -> None:
         """Deliver."""
         documents = [one.document() for one in notices]
-        post(self._address, {"version": 1, "alerts": documents})
+        self._post(self._address, {"version": 1, "alerts": documents})
 
 
 class Slack:
@@ -114,7 +120,7 @@ class Slack:
     again: float | None = None
 
     def __init__(self, address: str) -> None:
-        self.name = "slack"
+        self.name, self._post = "slack", _posted()
         self._address = address
 
     def send(self, notices: list[Notice]) -> None:
@@ -130,7 +136,7 @@ class Slack:
             for one in notices
         ]
         text = "\n".join(in_words(one) for one in notices)
-        post(self._address, {"text": text, "attachments": parts})
+        self._post(self._address, {"text": text, "attachments": parts})
 
 
 class Callback:
@@ -148,8 +154,6 @@ class Callback:
 
     def send(self, notices: list[Notice]) -> None:
         """Deliver."""
-        from stagelight.alerts._delivery import Refused
-
         for one in notices:
             try:
                 self._function(one)
@@ -175,7 +179,7 @@ class Alertmanager:
         interval: float = 15.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.name = "alertmanager"
+        self.name, self._post = "alertmanager", _posted()
         self.again: float | None = RESEND
         self._address = address.rstrip("/") + "/api/v2/alerts"
         self._ahead = 4 * max(interval, RESEND)
@@ -193,7 +197,8 @@ class Alertmanager:
             if one.ended is None or now - one.ended < _RETENTION
         }
         if self._known:
-            post(self._address, [self._alert(one, now) for one in self._known.values()])
+            alerts = [self._alert(one, now) for one in self._known.values()]
+            self._post(self._address, alerts)
 
     def _alert(self, one: Notice, now: float) -> dict[str, Any]:
         end = now + self._ahead if one.ended is None else one.ended
