@@ -556,3 +556,23 @@ def test_alerts_that_fire(page, pipeline, monkeypatch) -> None:
     wide = "return document.documentElement.scrollWidth - innerWidth"
     assert page.js(wide) <= 0
     assert page.complaints() == []
+
+
+def test_hints_are_no_alerts(page, pipeline, monkeypatch) -> None:
+    """What a stage seldom did is told beside the findings, with value and time."""
+    run_some(pipeline)
+    hint = {
+        "pipeline": pipeline.name,
+        "stage": "price",
+        "what": "throughput",
+        "value": 12.0,
+        "score": 0.97,
+        "time": time.time(),
+    }
+    monkeypatch.setattr(_sinks, "HINTS", [lambda: [hint]])
+    page.open()
+    page.until(lambda: page.texts("#alerts .chip.hint"))
+    (text,) = (one for one in page.texts("#alerts li") if "unusual" in one)
+    assert "price: unusual throughput" in text
+    assert "12.0 calls a second" in text or "12 calls a second" in text
+    assert page.complaints() == []

@@ -89,7 +89,7 @@ def _frames(
             wrapper = frame
         elif not code.co_filename.startswith(_traces.OURS):
             return wrapper, task, frame
-        elif code.co_name == "_invoke" and "function" in code.co_varnames:
+        elif code.co_name == "invoke" and "function" in code.co_varnames:
             task = frame
         trace = trace.tb_next
     return wrapper, task, None

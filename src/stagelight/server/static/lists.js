@@ -35,15 +35,23 @@ export function alerts(host, document, pipeline) {
   const findings = pipeline?.insight.audit ?? [];
   const errors = Object.entries(document.process.telemetry_errors);
   const lost = Object.entries(document.process.telemetry_dropped);
-  replace(host, JSON.stringify([document.alerts, findings, errors, lost]), () => {
+  const hints = (document.hints ?? []).slice(0, MOST);
+  replace(host, JSON.stringify([document.alerts, findings, errors, lost, hints]), () => {
     const lines = [
       ...document.alerts.filter((one) => !one.explained_by).map(alert),
       ...findings.map((one) => entry("finding", `${one.check} ${one.place}`, one.text)),
       ...errors.map(([place, number]) => entry("finding", "stagelight", `${number} errors of its own in ${place}`)),
       ...lost.map(([signal, number]) => entry("warning", "telemetry", `${number} ${signal} were lost on their way out`)),
+      ...hints.map((one) => entry("hint", `${one.stage}: unusual ${one.what}`, unusual(one))),
     ];
     return lines.length ? h("ul", { class: "list" }, lines) : empty("Nothing to report: no alert, and all numbers add up.");
   });
+}
+
+/** What a stage seldom did before: worth a look, never an alert. */
+function unusual(one) {
+  const value = one.what === "throughput" ? `${f.rate(one.value)} calls a second` : `${f.seconds(one.value)} a call`;
+  return `${value} at ${f.clock(one.time)}, which is seldom so here; score ${one.score}.`;
 }
 
 /** An alert that fires: since when, what it means, what it explains, and where it hangs. */
