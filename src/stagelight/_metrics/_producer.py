@@ -40,6 +40,7 @@ from stagelight._cells import (
     explicit_counts,
     exponential_counts,
 )
+from stagelight._metrics import _look  # noqa: F401 - not as late as the program's end
 from stagelight._metrics._observables import COLLECTION
 from stagelight._metrics._storage import slice_up
 from stagelight._renewal import reinit

@@ -16,12 +16,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from stagelight.health._checks import CHECKS, Warn, check
 from stagelight.health._flags import flag, unflag
 from stagelight.health._heartbeats import Heartbeat, heartbeat, lease, watch_loop
 from stagelight.health._limits import Limits
-from stagelight.health._monitor import MONITOR
 from stagelight.health._report import HealthReport
+
+if TYPE_CHECKING:
+    from stagelight.health._monitor import Monitor
 
 __all__ = [
     "HealthReport",
@@ -42,28 +46,38 @@ __all__ = [
 ]
 
 
+def _monitor() -> Monitor:
+    # Who only flags something needs nothing that watches.
+    from stagelight.health._monitor import MONITOR
+
+    return MONITOR
+
+
 def report() -> HealthReport:
     """The verdict of the last look at this process; the first one is made at once."""
-    return MONITOR.report()
+    return _monitor().report()
 
 
 def starting() -> None:
     """Say that the program is still starting, until ``started``: it is not ready."""
-    MONITOR.life.held = True
-    MONITOR.life.started = False
-    MONITOR.tick()
+    monitor = _monitor()
+    monitor.life.held = True
+    monitor.life.started = False
+    monitor.tick()
 
 
 def started() -> None:
     """Say that the program has started."""
-    MONITOR.life.held = False
-    MONITOR.tick()
+    monitor = _monitor()
+    monitor.life.held = False
+    monitor.tick()
 
 
 def drain() -> None:
     """Say that the program is about to end: not ready from now on, and still alive."""
-    MONITOR.life.draining = True
-    MONITOR.tick()
+    monitor = _monitor()
+    monitor.life.draining = True
+    monitor.tick()
 
 
 def remove_check(name: str) -> None:
