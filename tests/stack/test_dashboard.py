@@ -34,12 +34,15 @@ VARIABLES = [
     if one["type"] == "query"
 ]
 
-#: What the example lacks: retries, drops and a queue that refuses.
+#: What the example lacks: retries, drops, a queue that refuses, batches, an alert.
 ROUGH = """
 import queue
 import time
 import stagelight
+from stagelight import alerts
 
+alerts.start({"rules": ["queue.size > 0 for 1s on small"], "interval": 1})
+stagelight.detail("detailed")
 pipeline = stagelight.Pipeline("rough")
 
 @pipeline.stage
@@ -52,6 +55,10 @@ def sift(number):
         raise ValueError(number)
     return number
 
+@pipeline.stage
+def pack(batch):
+    return sum(batch)
+
 small = pipeline.queue(queue.Queue(3), "small")
 for number in range(1_000_000):
     try:
@@ -59,6 +66,7 @@ for number in range(1_000_000):
     except (queue.Full, ValueError):
         pass
     if number % 50 == 0:
+        pack([1, 2, 3])
         while not small.empty():
             small.get_nowait()
     time.sleep(0.005)
@@ -73,12 +81,13 @@ def fed(stack, prometheus):
         "OTEL_METRIC_EXPORT_INTERVAL": "1000",
         "OTEL_BSP_SCHEDULE_DELAY": "500",
     }
+    rough = env | {"STAGELIGHT_ALERTS": "false"}  # it has rules of its own
     run = ("-m", "stagelight", "run", "--no-table")
     example = ROOT / "examples" / "index_sources.py"
     everything = sysconfig.get_paths()["purelib"]  # enough for a minute
     with (
         start_program(example, everything, env=env, prefix=run, cwd=ROOT),
-        start_program(ROUGH, env=env, prefix=(*run, "--name", "rough")),
+        start_program(ROUGH, env=rough, prefix=(*run, "--name", "rough")),
     ):
         through = "rate(stagelight_pipeline_duration_seconds_count[10s]) > 0"
         refused = (
