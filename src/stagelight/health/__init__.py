@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 
-def _monitor() -> Monitor:
+def _watching() -> Monitor:
     # Who only flags something needs nothing that watches.
     from stagelight.health._monitor import MONITOR
 
@@ -55,12 +55,12 @@ def _monitor() -> Monitor:
 
 def report() -> HealthReport:
     """The verdict of the last look at this process; the first one is made at once."""
-    return _monitor().report()
+    return _watching().report()
 
 
 def starting() -> None:
     """Say that the program is still starting, until ``started``: it is not ready."""
-    monitor = _monitor()
+    monitor = _watching()
     monitor.life.held = True
     monitor.life.started = False
     monitor.tick()
@@ -68,14 +68,14 @@ def starting() -> None:
 
 def started() -> None:
     """Say that the program has started."""
-    monitor = _monitor()
+    monitor = _watching()
     monitor.life.held = False
     monitor.tick()
 
 
 def drain() -> None:
     """Say that the program is about to end: not ready from now on, and still alive."""
-    monitor = _monitor()
+    monitor = _watching()
     monitor.life.draining = True
     monitor.tick()
 

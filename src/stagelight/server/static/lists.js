@@ -50,7 +50,7 @@ export function alerts(host, document, pipeline) {
 
 /** What a stage seldom did before: worth a look, never an alert. */
 function unusual(one) {
-  const value = one.what === "throughput" ? `${f.rate(one.value)} calls a second` : `${f.seconds(one.value)} a call`;
+  const value = one.what === "throughput" ? `${f.rate(one.value)}` : `${f.seconds(one.value)} a call`;
   return `${value} at ${f.clock(one.time)}, which is seldom so here; score ${one.score}.`;
 }
 
