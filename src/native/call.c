@@ -78,14 +78,7 @@ call_vectorcall(PyObject *op, PyObject *const *arguments, size_t flags,
     } else {
         start = now_ns();
     }
-    PyObject *since = PyLong_FromLongLong(start);
-    if (since == NULL) {
-        goto done;
-    }
-    put_new(&WORKER(worker, slot), slot);
-    put(&SLOT(slot, since), since);
-    if (is_light && light_enter(&light, slot) < 0) {
-        put_new(&SLOT(slot, since), bound.zero);
+    if (enter_plainly(is_light ? &light : NULL, slot, worker, start) < 0) {
         goto done;
     }
     result = run(self, arguments + 1, number - 1, names);
@@ -147,14 +140,6 @@ call_clear(PyObject *op)
     return 0;
 }
 
-static void
-call_dealloc(PyObject *op)
-{
-    PyObject_GC_UnTrack(op);
-    (void)call_clear(op);
-    Py_TYPE(op)->tp_free(op);
-}
-
 PyTypeObject CallType = {
     PyVarObject_HEAD_INIT(NULL, 0)
     .tp_name = "stagelight._native.Call",
@@ -164,7 +149,7 @@ PyTypeObject CallType = {
     .tp_basicsize = sizeof(Call),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL,
     .tp_new = call_new,
-    .tp_dealloc = call_dealloc,
+    .tp_dealloc = clear_and_free,
     .tp_traverse = call_traverse,
     .tp_clear = call_clear,
     .tp_call = PyVectorcall_Call,

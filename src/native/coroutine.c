@@ -56,6 +56,20 @@ go_on(Light *light, PyObject *slot, PyObject *worker, PyObject *inner,
     return rest_of(awaitable);
 }
 
+/* The turn of the running task that a light call goes on with, else None. */
+static PyObject *
+claim_in_task(PyObject *slot, PyObject *worker, PyObject *event, long long start)
+{
+    PyObject *begun = PyLong_FromLongLong(start);
+    if (begun == NULL) {
+        return NULL;
+    }
+    PyObject *told[] = {slot, worker, event, begun};
+    PyObject *turn = PyObject_Vectorcall(bound.helper.claim_in_task, told, 4, NULL);
+    Py_DECREF(begun);
+    return turn;
+}
+
 /* native(event, coroutine): the result, or what the wrapper has to await for it. */
 static PyObject *
 coroutine_vectorcall(PyObject *op, PyObject *const *arguments, size_t flags,
@@ -80,30 +94,21 @@ coroutine_vectorcall(PyObject *op, PyObject *const *arguments, size_t flags,
         goto done;
     }
     long long start = now_ns();
-    PyObject *since = PyLong_FromLongLong(start);
-    if (since == NULL) {
-        goto done;
-    }
     if (alert != bound.zero) {
         long bits = PyLong_AsLong(alert);
         PyObject *turn = Py_None;
         if (bits > 0 && bits < 4) {
-            PyObject *told[] = {slot, worker, event, since};
-            turn = PyObject_Vectorcall(bound.helper.claim_in_task, told, 4, NULL);
+            turn = claim_in_task(slot, worker, event, start);
         }
         if (turn == Py_None || turn == NULL) {
             result = turn == NULL ? NULL : decline_it(self, inner, event);
-            Py_DECREF(since);
             goto done;
         }
         light.turn = turn;
         light.quiet = bits & 1 ? Py_NewRef(WORKER(worker, quiet)) : NULL;
         is_light = true;
     }
-    put_new(&WORKER(worker, slot), slot);
-    put(&SLOT(slot, since), since);
-    if (is_light && light_enter(&light, slot) < 0) {
-        put_new(&SLOT(slot, since), bound.zero);
+    if (enter_plainly(is_light ? &light : NULL, slot, worker, start) < 0) {
         goto done;
     }
     PyObject *value = NULL;
@@ -168,14 +173,6 @@ coroutine_clear(PyObject *op)
 }
 
 static void
-coroutine_dealloc(PyObject *op)
-{
-    PyObject_GC_UnTrack(op);
-    (void)coroutine_clear(op);
-    Py_TYPE(op)->tp_free(op);
-}
-
-static void
 rest_dealloc(PyObject *op)
 {
     Py_XDECREF(((Rest *)op)->awaitable);
@@ -205,7 +202,7 @@ PyTypeObject CoroutineType = {
     .tp_basicsize = sizeof(Coroutine),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL,
     .tp_new = coroutine_new,
-    .tp_dealloc = coroutine_dealloc,
+    .tp_dealloc = clear_and_free,
     .tp_traverse = coroutine_traverse,
     .tp_clear = coroutine_clear,
     .tp_call = PyVectorcall_Call,

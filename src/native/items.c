@@ -92,17 +92,8 @@ step_begin(Items *self, Step *step)
         put_new(&RUN(run, traced), Py_None);
         put_new(&ITEMS(self->items, _traced), Py_None);
     }
-    PyObject *since = PyLong_FromLongLong(step->start);
-    if (since == NULL) {
-        return -1;
-    }
-    put_new(&WORKER(step->worker, slot), step->slot);
-    put(&SLOT(step->slot, since), since);
-    if (step->quiet && light_enter(&step->light, step->slot) < 0) {
-        put_new(&SLOT(step->slot, since), bound.zero);
-        return -1;
-    }
-    return 1;
+    Light *light = step->quiet ? &step->light : NULL;
+    return enter_plainly(light, step->slot, step->worker, step->start) < 0 ? -1 : 1;
 }
 
 /* Let Python go on with a step that began here. */
@@ -268,14 +259,6 @@ items_new(PyTypeObject *type, PyObject *arguments, PyObject *names)
     return (PyObject *)self;
 }
 
-static void
-items_dealloc(PyObject *op)
-{
-    PyObject_GC_UnTrack(op);
-    (void)items_clear(op);
-    Py_TYPE(op)->tp_free(op);
-}
-
 static PyMemberDef members[] = {
     {"sent", T_OBJECT_EX, offsetof(Items, sent), 0, "Sent into the wrapper."},
     {"thrown", T_OBJECT_EX, offsetof(Items, thrown), 0, "Thrown into the wrapper."},
@@ -292,7 +275,7 @@ PyTypeObject ItemsType = {
     .tp_basicsize = sizeof(Items),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL,
     .tp_new = items_new,
-    .tp_dealloc = items_dealloc,
+    .tp_dealloc = clear_and_free,
     .tp_traverse = items_traverse,
     .tp_clear = items_clear,
     .tp_members = members,

@@ -229,6 +229,23 @@ done:
     return failed;
 }
 
+/* Open a call: it is what its thread does now; its light, if it is a light one. */
+int
+enter_plainly(Light *light, PyObject *slot, PyObject *worker, long long start)
+{
+    PyObject *since = PyLong_FromLongLong(start);
+    if (since == NULL) {
+        return -1;
+    }
+    put_new(&WORKER(worker, slot), slot);
+    put(&SLOT(slot, since), since);
+    if (light != NULL && light_enter(light, slot) < 0) {
+        put_new(&SLOT(slot, since), bound.zero);
+        return -1;
+    }
+    return 0;
+}
+
 /* Record a call that returned; its light, if it is a light one. */
 int
 finish_plainly(Light *light, PyObject *slot, PyObject *worker, PyObject *event,

@@ -21,6 +21,7 @@ int light_finish(Light *light, PyObject *slot, PyObject *worker, PyObject *event
                  PyObject *result, long long start, long long end);
 int light_note(Light *light, PyObject *slot, PyObject *worker, PyObject *result,
                long long start, long long end);
+int enter_plainly(Light *light, PyObject *slot, PyObject *worker, long long start);
 int finish_plainly(Light *light, PyObject *slot, PyObject *worker, PyObject *event,
                    PyObject *result, long long start);
 void fail_plainly(Light *light, PyObject *slot, PyObject *worker, PyObject *event,

@@ -123,6 +123,7 @@ typedef struct {
     uint64_t thread;
 } Place;
 
+void clear_and_free(PyObject *op);
 PyObject *find_slot(Place *place);
 
 /* The running thread's slot, owned; NULL with an exception where it has none. */

@@ -20,6 +20,15 @@ other_clock(void)
     return value;
 }
 
+/* The deallocator of a type that the garbage collector knows and can clear. */
+void
+clear_and_free(PyObject *op)
+{
+    PyObject_GC_UnTrack(op);
+    (void)Py_TYPE(op)->tp_clear(op);
+    Py_TYPE(op)->tp_free(op);
+}
+
 PyObject *
 find_slot(Place *place)
 {
