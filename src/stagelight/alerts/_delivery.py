@@ -12,6 +12,8 @@ from stagelight import _guard
 from stagelight._renewal import reinit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stagelight.alerts._notice import Notice
 
 ROOM: Final = 200
@@ -38,6 +40,22 @@ class Target(Protocol):
 
 class Refused(Exception):  # noqa: N818 - says what happened
     """The target will never take this: trying again is of no use."""
+
+
+def started(job: Callable[[], None], name: str) -> threading.Thread | None:
+    """A thread that does a job, or None where there can be none.
+
+    Args:
+        job: What it does.
+        name: Its name.
+    """
+    thread = threading.Thread(target=job, name=name, daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as error:  # there are too many, or the program ends
+        _guard.caught("alerts", error)
+        return None
+    return thread
 
 
 class Outbox:
@@ -75,17 +93,7 @@ class Outbox:
 
     def _begin(self) -> None:
         """Start the thread, with the first notice: most programs never need it."""
-        thread = threading.Thread(
-            target=self._run,
-            name=f"stagelight-alerts-{self.target.name}",
-            daemon=True,
-        )
-        try:
-            thread.start()
-        except RuntimeError as error:  # there are too many, or the program ends
-            _guard.caught("alerts", error)
-        else:
-            self._thread = thread
+        self._thread = started(self._run, f"stagelight-alerts-{self.target.name}")
 
     def close(self, timeout: float) -> None:
         """Deliver what waits, as far as the time allows.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard, _sinks
 from stagelight._registry import REGISTRY
-from stagelight.alerts._delivery import Outbox, Target
+from stagelight.alerts._delivery import Outbox, Target, started
 from stagelight.alerts._evaluator import Evaluator, Standing
 from stagelight.alerts._hints import Hints
 from stagelight.alerts._inhibition import explained, stages_of
@@ -85,15 +85,7 @@ class Engine:
     def _begin(self) -> None:
         if self._stop.is_set() or self._thread is not None:
             return
-        thread = threading.Thread(
-            target=self._run, name="stagelight-alerts", daemon=True
-        )
-        try:
-            thread.start()
-        except RuntimeError as error:  # there are too many, or the program ends
-            _guard.caught("alerts", error)
-        else:
-            self._thread = thread
+        self._thread = started(self._run, "stagelight-alerts")
 
     def close(self, timeout: float = 2.0) -> None:
         """Stop, and deliver what waits as far as the time allows.
