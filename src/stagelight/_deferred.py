@@ -21,7 +21,6 @@ from stagelight import _names
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from opentelemetry.context import Context
     from opentelemetry.util.types import Attributes, AttributeValue
 
     from stagelight._journey import Journey
@@ -306,13 +305,3 @@ def rescue(journey: Journey, why: str) -> None:
     fresh = [span for span in spans if not span.exported]
     for tell in RESCUERS:
         tell(journey, fresh, why)
-
-
-def deferred_of(context: Context | None) -> Deferred | None:
-    """The deferred span of a context, if that is what is current there.
-
-    Args:
-        context: Any context; None for the current one.
-    """
-    span = trace.get_current_span(context)
-    return span if isinstance(span, Deferred) else None

@@ -23,11 +23,6 @@ def _names(target: Any) -> list[str]:
     return [f"{base.__module__}.{base.__qualname__}" for base in type(target).__mro__]
 
 
-def is_queue(target: Any) -> bool:
-    """Whether an object is a queue that can be observed."""
-    return any(name in _OBSERVERS or name in _SIMPLE for name in _names(target))
-
-
 def observe_queue(target: Any, record: QueueRecord) -> Any:
     """Observe a queue.
 

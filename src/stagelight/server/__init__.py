@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from stagelight._config import load
 from stagelight.server._access import make_access
-from stagelight.server._address import LOOPBACK, PORT, bind, is_loopback, parse_address
+from stagelight.server._address import LOOPBACK, PORT, bind, parse_address
 from stagelight.server._late import PINNED
 from stagelight.server._serving import Server
 from stagelight.server._shown import Shown
@@ -198,12 +198,3 @@ def _watch_running_loop() -> None:
         from stagelight.health import watch_loop
 
         watch_loop(loop)
-
-
-def reachable_by_others(address: str) -> bool:
-    """Whether an address is more than loopback.
-
-    Args:
-        address: The address.
-    """
-    return not is_loopback(parse_address(address)[0])
