@@ -81,9 +81,10 @@ THREADS = """
     threads = [threading.Thread(target=run, args=(tally,)) for tally in tallies]
     for thread in threads:
         thread.start()
-    while any(thread.is_alive() for thread in threads):
-        pipeline.stats()            # somebody reads all the time
-        threads[0].join(0.2)
+    for thread in threads:
+        while thread.is_alive():
+            pipeline.stats()        # somebody reads all the time
+            thread.join(0.2)
     tally = sum(tallies, Counter())
     print(json.dumps({"tally": tally, "stats": pipeline.stats()}))
 """
