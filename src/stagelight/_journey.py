@@ -12,12 +12,11 @@ from contextvars import ContextVar
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Final
 
-from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
 
 from stagelight import _names
-from stagelight._deferred import Deferred, may_record
+from stagelight._deferred import RECORDERS, Deferred, may_record, within
 from stagelight._slots import PENDING, Slot, Worker
 from stagelight._tracer import TRACER
 from stagelight._workers import ON_RETIRE
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 #: of many thousand spans hurts every store.
 FAN_OUT: Final = 128
 _EMPTY: Final = Context()
+_CONSUMER: Final = trace.SpanKind.CONSUMER
 
 
 class Journey:
@@ -262,22 +262,19 @@ def open_journey(journey: Journey, pipeline: str, *, end: bool = True) -> trace.
         pipeline: Name of the pipeline it enters.
         end: Whether to end the root span now; else the caller may, or drop it.
     """
-    name, kind = f"ingest {pipeline}", trace.SpanKind.CONSUMER
+    name, kind = f"ingest {pipeline}", _CONSUMER
     context = None
     span: trace.Span | None = None
     sampled = not journey.quiet and TRACER.samples(clock())
     if sampled and not TRACER.sdk_decides and may_record():
-        root = Deferred(
-            name,
-            0,
-            began=clock(),
-            kind=kind,
-            attributes={_names.PIPELINE: pipeline},
-            sampled=True,
-        )
-        span = root
+        said = {_names.PIPELINE: pipeline}
         if end:
-            span.end()
+            span = trace.NonRecordingSpan(RECORDERS[0].root(name, kind, said))
+            journey.context = within(span, journey.ambient)
+            return span
+        span = Deferred(
+            name, 0, began=clock(), kind=kind, attributes=said, sampled=True
+        )
     elif sampled:
         span = TRACER.tracer.start_span(
             name, context=_EMPTY, kind=kind, attributes={_names.PIPELINE: pipeline}
@@ -298,10 +295,8 @@ def open_journey(journey: Journey, pipeline: str, *, end: bool = True) -> trace.
             context=context,
         )
         journey.root.ended = journey.began
-    ambient = journey.ambient
-    journey.context = trace.set_span_in_context(
-        trace.NonRecordingSpan(span.get_span_context()),
-        otel_context.get_current() if ambient is None else ambient,
+    journey.context = within(
+        trace.NonRecordingSpan(span.get_span_context()), journey.ambient
     )
     return span
 
