@@ -67,30 +67,28 @@ def _get_hook() -> Any:  # noqa: C901 - calls cost more
     current, tracer = CURRENT.get, TRACER
 
     def _get(self: Any) -> Any:
-        items = self.queue
-        item = items.popleft()
+        item = self.queue.popleft()
         flow = self.__stagelight__
         try:
             now = clock()
             entries, record = flow.entries, flow.record
-            entry = entries.popleft() if entries else now
+            begun = entries.popleft() if entries else now
             if flow.drainer and flow.drainer == get_ident():
                 return item
-            if entry.__class__ is tuple:
-                at, begun = entry
+            turn = FetchedTurn()
+            if begun.__class__ is tuple:
+                at, turn.origin = begun
+                turn.wait = wait = now - at
             else:
-                at = begun = entry
-            wait = now - at
+                turn.origin = begun
+                turn.wait = wait = now - begun
+            turn.key = id(item)
+            turn.pipeline = record.pipeline
+            turn.queue = record.name
             record.dequeued = number = record.dequeued + 1
             record.wait.add(wait)
             if not number & _BATCH:
                 record.wait.fold()
-            turn = FetchedTurn()
-            turn.key = id(item)
-            turn.origin = begun
-            turn.pipeline = record.pipeline
-            turn.queue = record.name
-            turn.wait = wait
             try:
                 worker = THIS.leash.worker
             except AttributeError:
@@ -112,7 +110,7 @@ def _get_hook() -> Any:  # noqa: C901 - calls cost more
                 pending.append(turn)
                 worker.alert |= PENDING
             if record.full:
-                flow.now_at(len(items))
+                flow.now_at(len(self.queue))
         except Exception as error:  # noqa: BLE001 - never into the pipeline
             _guard.noted("get", error)
         return item
