@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import os
 import threading
+from contextvars import Context
+from functools import partial
 from time import perf_counter_ns as clock
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from stagelight._call import compile_wrapper
-from stagelight._distribution import NEVER
+from stagelight._distribution import NEVER, Distribution
 from stagelight._quiet import CURRENT, POSSIBLE, Quiet
 from stagelight._records import StageRecord
 from stagelight._registry import PipelineRecord
-from stagelight._slots import NO_SLOT, ON_TURN, PENDING, TRACING, Slot, Worker
+from stagelight._slots import ON_TURN, PENDING, TRACING, Slot, Worker
 from stagelight._toll import COSTS, INTERRUPTED, SAMPLE, toll_of
 from stagelight._tracer import TRACER
 from stagelight._workers import ALERT
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from stagelight._records import Kind
+
 _WARM: Final = 64
+#: A journey must not begin while coroutines and items are sampled, in nanoseconds.
+_AHEAD: Final = 2_000_000
 
 
 class _Twin:
@@ -30,6 +39,8 @@ class _Twin:
         self._lock = threading.Lock()
         self.stage = StageRecord(PipelineRecord("stagelight"), "cost", "call", "cost")
         self._call = compile_wrapper(self.stage, _nothing)
+        self._coroutine = compile_wrapper(self.stage, _later, kind="coroutine")
+        self._items = compile_wrapper(self.stage, _many, kind="generator")
         space = getattr(self._call, "__globals__", {})
         #: Whether it can be kept from beginning a journey that is sampled.
         self._safe = "_tracer" in space
@@ -42,10 +53,21 @@ class _Twin:
         self._slot.roll = NEVER
         self._turn = 0
         self._warm: set[str] = set()
-        self._pause = min(_gap() for _ in range(20))
+        items = _many(None)
+        #: What the same calls take without us, the clock included.
+        self._bare = {
+            "call": _best(_nothing),
+            "coroutine": _best(partial(_await, _later)),
+            "item": _best(partial(next, items)),
+        }
+        COSTS.plain = _best(Distribution().record, 1)
 
-    def sample(self) -> None:
-        """Time some calls in this thread, unless another one does."""
+    def sample(self, kind: Kind = "call") -> None:
+        """Time some calls in this thread, unless another one does.
+
+        Args:
+            kind: How the stage runs that is called here.
+        """
         if not self._lock.acquire(blocking=False):
             return
         try:
@@ -53,16 +75,38 @@ class _Twin:
             local.slot = slot
             self._turn ^= 1
             if self._turn or not self._may_be_light():
-                self._time("short", slot, worker)
+                self._time("short", "call", self._call)
             else:
-                worker.alert = TRACING
-                if worker.quiet is None:
-                    worker.quiet = Quiet()
-                self._time("light", slot, worker)
+                self._be_traced(worker)
+                self._time("light", "call", self._call)
+            if kind in {"coroutine", "generator"}:
+                # What runs in a context of its own finds no turn of the program's.
+                Context().run(self._sample_steps, kind, worker)
             del local.slot
             slot.fold()
         finally:
             self._lock.release()
+
+    def _sample_steps(self, kind: Kind, worker: Worker) -> None:
+        """Time coroutines or items, on the path that those of this thread take."""
+        path = name = "coroutine" if kind == "coroutine" else "item"
+        if TRACER.on:
+            if not POSSIBLE or TRACER.sdk_decides or TRACER.due < clock() + _AHEAD:
+                return
+            path += "_light"
+            self._be_traced(worker)
+        if kind == "coroutine":
+            self._time(path, name, partial(_await, self._coroutine))
+            return
+        items = self._items(None)
+        self._time(path, name, partial(next, items))
+        items.close()
+
+    @staticmethod
+    def _be_traced(worker: Worker) -> None:
+        worker.alert = TRACING
+        if worker.quiet is None:
+            worker.quiet = Quiet()
 
     def _may_be_light(self) -> bool:
         """Whether this thread's calls can be light ones, here and now."""
@@ -71,8 +115,7 @@ class _Twin:
         self.running = TRACER.running
         return self.running() is None
 
-    def _time(self, path: str, slot: Slot, worker: Worker) -> None:
-        call = self._call
+    def _time(self, path: str, kind: str, call: Callable[[None], object]) -> None:
         if path not in self._warm:
             self._warm.add(path)
             for _ in range(_WARM):  # the interpreter adapts to what it runs often
@@ -85,21 +128,47 @@ class _Twin:
         call(None)
         call(None)
         end = clock()
-        COSTS.learn(f"{path}_cold", max(after - start - self._pause, 1))
-        COSTS.learn(path, max((end - after - self._pause) / 4, 1))
-        worker.alert = 0
-        worker.slot = NO_SLOT
-        worker.trail = worker.journey = None
-        slot.since = 0
+        bare = self._bare[kind]
+        COSTS.learn(f"{path}_cold", max(after - start - bare, 1))
+        COSTS.learn(path, max((end - after) / 4 - bare, 1))
+        worker = self._worker
+        worker.reset(0)
+        self._slot.since = 0
 
 
 def _nothing(event: Any) -> Any:
     return event
 
 
-def _gap() -> int:
-    start = clock()
-    return clock() - start
+async def _later(event: Any) -> Any:
+    return event
+
+
+def _many(event: Any) -> Iterator[Any]:
+    while True:
+        yield event
+
+
+def _await(function: Callable[[None], Any], event: None = None) -> None:
+    coroutine = function(event)
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    coroutine.close()  # it never waits: nobody sees this
+
+
+def _best(call: Callable[[Any], object], event: Any = None) -> float:
+    """Nanoseconds of one of four calls, a share of the clock's own included."""
+    best = NEVER
+    for _ in range(40):
+        start = clock()
+        call(event)
+        call(event)
+        call(event)
+        call(event)
+        best = min(best, clock() - start)
+    return best / 4
 
 
 _TWINS: Final[list[_Twin]] = []
@@ -116,7 +185,7 @@ def _on_turn(slot: Slot, now: int) -> None:
         toll.sample_due = now + SAMPLE
         if not _TWINS:
             _TWINS.append(_Twin())
-        _TWINS[0].sample()
+        _TWINS[0].sample(slot.stage.kind)
     toll.reckon(worker, now)
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _SOON: Final = 20_000
 _LATE: Final = 8_000_000 if NATIVE is None else 50_000_000
 #: Samples that are not worth a fold: a reader sorts them with those of other workers.
-_FEW: Final = 32
+_FEW: Final = 32 if NATIVE is None else 16
 
 #: A call is slow that takes so many times the p99 of the calls of the last so many
 #: seconds, if there are so many, and at least so many nanoseconds.

@@ -36,15 +36,13 @@ _LONGEST: Final = 4.0
 INTERRUPTED: Final = 200_000
 #: Nanoseconds after which the processor's caches have forgotten a call.
 _FORGOTTEN: Final = 200_000
-#: Costs as multiples of the short call that is sampled: bench/selfcost.py compares.
-_COROUTINE: Final = 2.0
-#: One whose first step C took, which is no run.
-_COROUTINE_TRACED: Final = 16.0
-_ITEM: Final = 3.0
-_ITEM_TRACED: Final = 12.0
-_PUT: Final = 3.0
-_GET: Final = 3.0
-_GET_TRACED: Final = 7.0
+#: Until a coroutine or an item was sampled: multiples of the plain call of its kind.
+_UNKNOWN: Final = 2.0
+#: Costs as multiples of ``Costs.plain``: bench/selfcost.py compares.
+_PUT: Final = 15.0
+_PUT_TRACED: Final = 38.0
+_GET: Final = 9.0
+_GET_TRACED: Final = 16.0
 
 #: Hears of each worker's reckoning: cost, busy time and time that passed, in
 #: nanoseconds.
@@ -59,19 +57,38 @@ class Costs:
         light: Outside of the head sample, as well.
         short_cold: Where nothing is traced, after something else for a while.
         light_cold: Outside of the head sample, as well.
+        coroutine: A coroutine's; the same four of them.
+        item: An item's of a generator; the same four.
         full: All others: nested, sampled, or of the level detailed.
         run: Of a coroutine or generator that takes the full path.
+        plain: A short function of ours in Python, the unit of what is not sampled.
     """
 
-    __slots__ = ("full", "light", "light_cold", "run", "short", "short_cold")
+    __slots__ = (
+        "coroutine",
+        "coroutine_cold",
+        "coroutine_light",
+        "coroutine_light_cold",
+        "full",
+        "item",
+        "item_cold",
+        "item_light",
+        "item_light_cold",
+        "light",
+        "light_cold",
+        "plain",
+        "run",
+        "short",
+        "short_cold",
+    )
 
     def __init__(self) -> None:
-        self.short = 0.0
-        self.light = 0.0
-        self.short_cold = 0.0
-        self.light_cold = 0.0
-        self.full = 0.0
-        self.run = 0.0
+        for name in self.__slots__:
+            setattr(self, name, 0.0)
+        self.light: float
+        self.full: float
+        self.run: float
+        self.plain: float
 
     def learn(self, path: str, took: float) -> None:
         """Take a sample into account.
@@ -94,9 +111,25 @@ class Costs:
         """
         if not getattr(self, path):
             path = "light" if path == "short" else "short"
+        return self._at(path, apart)
+
+    def _at(self, path: str, apart: float) -> float:
         hot: float = getattr(self, path)
         cold: float = getattr(self, f"{path}_cold")
         return hot + max(cold - hot, 0) * min(apart / _FORGOTTEN, 1)
+
+    def other(self, kind: str, apart: float, *, traced: bool) -> float:
+        """What a coroutine or an item costs; while that is not known, by a call.
+
+        Args:
+            kind: ``coroutine`` or ``item``.
+            apart: Nanoseconds between them.
+            traced: Whether they have deferred spans.
+        """
+        path = f"{kind}_light" if traced else kind
+        if getattr(self, path):
+            return self._at(path, apart)
+        return _UNKNOWN * self.call("light" if traced else "short", apart)
 
 
 COSTS: Final = Costs()
@@ -216,16 +249,18 @@ class Toll:
         )
         number = calls + coroutines + items
         pause = busy / number if number else 0
-        short = COSTS.call("short", pause)
-        light = COSTS.call("light", pause) if TRACER.on else short
+        traced = TRACER.on
+        light = COSTS.call("light" if traced else "short", pause)
+        plain = COSTS.plain or light
         cost = apart + max(calls - fulls, 0) * light
         cost += fulls * (COSTS.full or light) + runs * (COSTS.run or light)
-        cost += short * (
-            max(coroutines - runs, 0) * (_COROUTINE_TRACED if TRACER.on else _COROUTINE)
-            + items * (_ITEM_TRACED if TRACER.on else _ITEM)
-            + gets * (_GET_TRACED if TRACER.on else _GET)
-            + puts * _PUT
-        )
+        steps = max(coroutines - runs, 0)
+        if steps:
+            cost += steps * COSTS.other("coroutine", pause, traced=traced)
+        if items:
+            cost += items * COSTS.other("item", pause, traced=traced)
+        get, put = (_GET_TRACED, _PUT_TRACED) if traced else (_GET, _PUT)
+        cost += plain * (gets * get + puts * put)
         return Reckoning(cost, busy, number)
 
 

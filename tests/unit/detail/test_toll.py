@@ -10,8 +10,11 @@ import pytest
 
 import stagelight
 from stagelight import _own_names, _sampling
+from stagelight._distribution import NEVER
+from stagelight._journey import TASK_TURN
 from stagelight._slots import NO_SLOT, TRACING
 from stagelight._toll import COSTS, ON_RECKONED, Costs, Toll, toll_of
+from stagelight._tracer import TRACER
 from stagelight._workers import this_worker
 
 
@@ -143,8 +146,6 @@ def test_sampling_leaves_nothing_behind(pipeline):
 
 def test_sampling_makes_no_span(captured, pipeline):
     """Not even where the next journey would be in the head sample."""
-    from stagelight._tracer import TRACER
-
     TRACER.configure(captured.tracer_provider, None)
     twin = _sampling._Twin()
     for _ in range(4):
@@ -180,3 +181,32 @@ def test_a_worker_has_one(pipeline):
     worker = this_worker()
     worker.toll = None
     assert toll_of(worker) is toll_of(worker)
+
+
+@pytest.mark.parametrize("kind", ["coroutine", "generator"])
+@pytest.mark.parametrize("traced", [False, True])
+def test_coroutines_and_items_are_sampled(monkeypatch, captured, kind, traced):
+    """On the path that they take, in a context of their own, and without a span."""
+    path = "coroutine" if kind == "coroutine" else "item"
+    monkeypatch.setattr(TRACER, "on", traced)
+    monkeypatch.setattr(TRACER, "due", NEVER)
+    for name in Costs.__slots__:
+        monkeypatch.setattr(COSTS, name, 0.0)
+    worker = this_worker()
+    before = (worker.slot, worker.turn, worker.trail, TASK_TURN.get())
+    twin = _sampling._Twin()
+    twin.sample(kind)
+    assert (getattr(COSTS, path) > 0) is not traced
+    assert (getattr(COSTS, f"{path}_light") > 0) is traced
+    assert (worker.slot, worker.turn, worker.trail, TASK_TURN.get()) == before
+    assert captured.spans() == []
+
+
+def test_what_was_not_sampled_costs_two_calls():
+    """Until a coroutine was sampled it is reckoned by the call of the same kind."""
+    costs = Costs()
+    costs.short, costs.light = 100.0, 300.0
+    assert costs.other("coroutine", 0, traced=False) == 200
+    assert costs.other("item", 0, traced=True) == 600
+    costs.item_light = 50.0
+    assert costs.other("item", 0, traced=True) == 50
