@@ -57,6 +57,8 @@ class Settings:
         detail: How much is recorded: ``basic``, ``normal`` or ``detailed``.
         cost_budget: Share of a worker's busy time above which stagelight records less
             by itself; 0 for never.
+        spans_per_trace: Spans that a trace of a framework's run grows to, about, before
+            the run goes on in a linked one, or ``"all"``.
     """
 
     pipeline: str | None = None
@@ -78,6 +80,7 @@ class Settings:
     alerts: bool | Mapping[str, Any] | None = None
     detail: Literal["basic", "normal", "detailed"] = "normal"
     cost_budget: float = 0.02
+    spans_per_trace: int | Literal["all"] = 50_000
 
     def wants_queue(self, name: str) -> bool:
         """Whether a queue or pool of that name is to be observed.
@@ -199,6 +202,8 @@ def _from_text(key: str, text: str) -> Any:  # noqa: PLR0911 - one for each form
     if key in {"json_logs", "tap", "alerts"}:
         words = {"true": True, "1": True, "false": False, "0": False}
         return words.get(text.lower(), text)
+    if key == "spans_per_trace" and text.isdecimal():
+        return int(text)
     number = key == "cost_budget" or key.endswith("_per_second")
     if number and text.lower() != "all":
         try:

@@ -254,18 +254,28 @@ def forget(worker: Worker, turn: Turn) -> None:
 ON_RETIRE.append(_retire)
 
 
-def open_journey(journey: Journey, pipeline: str, *, end: bool = True) -> trace.Span:
+def open_journey(
+    journey: Journey,
+    pipeline: str,
+    *,
+    end: bool = True,
+    links: Sequence[trace.Link] = (),
+    sampled: bool | None = None,
+) -> trace.Span:
     """Give a journey its creation context: the short root span ``ingest``.
 
     Args:
         journey: A journey that has none yet.
         pipeline: Name of the pipeline it enters.
         end: Whether to end the root span now; else the caller may, or drop it.
+        links: Of the root span.
+        sampled: Whether it is in the head sample, by default as the budget says.
     """
     name, kind = f"ingest {pipeline}", trace.SpanKind.CONSUMER
     context = None
     span: trace.Span | None = None
-    sampled = not journey.quiet and TRACER.samples(clock())
+    if sampled is None:
+        sampled = not journey.quiet and TRACER.samples(clock())
     if sampled and not TRACER.sdk_decides and may_record():
         root = Deferred(
             name,
@@ -273,6 +283,7 @@ def open_journey(journey: Journey, pipeline: str, *, end: bool = True) -> trace.
             began=clock(),
             kind=kind,
             attributes={_names.PIPELINE: pipeline},
+            links=links,
             sampled=True,
         )
         span = root
@@ -280,7 +291,11 @@ def open_journey(journey: Journey, pipeline: str, *, end: bool = True) -> trace.
             span.end()
     elif sampled:
         span = TRACER.tracer.start_span(
-            name, context=_EMPTY, kind=kind, attributes={_names.PIPELINE: pipeline}
+            name,
+            context=_EMPTY,
+            kind=kind,
+            attributes={_names.PIPELINE: pipeline},
+            links=links,
         )
         if end:
             span.end()
@@ -294,6 +309,7 @@ def open_journey(journey: Journey, pipeline: str, *, end: bool = True) -> trace.
             began=journey.began,
             kind=kind,
             attributes={_names.PIPELINE: pipeline},
+            links=links,
             journey=journey,
             context=context,
         )
