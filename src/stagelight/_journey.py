@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from contextvars import ContextVar
 from time import perf_counter_ns as clock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -271,32 +271,22 @@ def open_journey(
         links: Of the root span.
         sampled: Whether it is in the head sample, by default as the budget says.
     """
-    name, kind = f"ingest {pipeline}", trace.SpanKind.CONSUMER
+    name = f"ingest {pipeline}"
+    said: dict[str, Any] = {
+        "kind": trace.SpanKind.CONSUMER,
+        "attributes": {_names.PIPELINE: pipeline},
+        "links": links,
+    }
     context = None
     span: trace.Span | None = None
     if sampled is None:
         sampled = not journey.quiet and TRACER.samples(clock())
     if sampled and not TRACER.sdk_decides and may_record():
-        root = Deferred(
-            name,
-            0,
-            began=clock(),
-            kind=kind,
-            attributes={_names.PIPELINE: pipeline},
-            links=links,
-            sampled=True,
-        )
-        span = root
+        span = Deferred(name, 0, began=clock(), sampled=True, **said)
         if end:
             span.end()
     elif sampled:
-        span = TRACER.tracer.start_span(
-            name,
-            context=_EMPTY,
-            kind=kind,
-            attributes={_names.PIPELINE: pipeline},
-            links=links,
-        )
+        span = TRACER.tracer.start_span(name, context=_EMPTY, **said)
         if end:
             span.end()
         if not span.get_span_context().trace_flags.sampled:
@@ -304,14 +294,7 @@ def open_journey(
     if span is None:
         journey.quiet = True
         span = journey.root = Deferred(
-            name,
-            0,
-            began=journey.began,
-            kind=kind,
-            attributes={_names.PIPELINE: pipeline},
-            links=links,
-            journey=journey,
-            context=context,
+            name, 0, began=journey.began, journey=journey, context=context, **said
         )
         journey.root.ended = journey.began
     ambient = journey.ambient
