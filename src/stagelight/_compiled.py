@@ -17,13 +17,13 @@ from stagelight._driving import drive, drive_on
 from stagelight._extension import NATIVE
 from stagelight._frames import fail, finish
 from stagelight._items import Items
-from stagelight._journey import FAN_OUT
+from stagelight._journey import FAN_OUT, TASK_TURN
 from stagelight._light import light_fail, light_finish
 from stagelight._quiet import CURRENT, Quiet
 from stagelight._runs import Run
 from stagelight._slots import Slot, Worker
 from stagelight._tracer import TRACER, Tracer
-from stagelight._trail import claim, claim_in_task, stale
+from stagelight._trail import claim, claim_in_task, stale, task_journey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +59,8 @@ def _bound() -> bool:
             remember=remember,
             stale=stale,
             success=_names.SUCCESS,
+            task_journey=task_journey,
+            task_turn=TASK_TURN,
             tracer=TRACER,
         )
     except (AttributeError, TypeError):
