@@ -154,6 +154,8 @@ prepare(void)
     bound.one = PyLong_FromLong(1);
     bound.throw_name = PyUnicode_InternFromString("throw");
     bound.process = PyUnicode_InternFromString("process");
+    bound.asend = PyUnicode_InternFromString("asend");
+    bound.athrow = PyUnicode_InternFromString("athrow");
     bound.queue = PyUnicode_InternFromString("queue");
     bound.within = PyUnicode_InternFromString("within");
     bound.pipeline = PyUnicode_InternFromString("pipeline");
@@ -171,11 +173,17 @@ PyInit__native(void)
         PyErr_SetString(PyExc_ImportError, "only for the main interpreter");
         return NULL;
     }
-    if (prepare() < 0 || PyType_Ready(&CallType) < 0
-        || PyType_Ready(&ItemsType) < 0 || PyType_Ready(&CoroutineType) < 0
-        || PyType_Ready(&RestType) < 0
-        || PyType_Ready(&LightTurnType) < 0 || PyType_Ready(&PausesType) < 0) {
+    PyTypeObject *types[] = {
+        &AsyncItemsType, &CallType, &CoroutineType, &ItemsType, &LightTurnType,
+        &PausesType, &RestType,
+    };
+    if (prepare() < 0) {
         return NULL;
+    }
+    for (size_t place = 0; place < sizeof(types) / sizeof(*types); place++) {
+        if (PyType_Ready(types[place]) < 0) {
+            return NULL;
+        }
     }
     PyObject *module = PyModule_Create(&definition);
     if (module == NULL) {
@@ -187,7 +195,11 @@ PyInit__native(void)
     }
     decline = PyObject_CallNoArgs((PyObject *)&PyBaseObject_Type);
     ended = PyErr_NewException("stagelight._native.Ended", PyExc_BaseException, NULL);
-    if (decline == NULL || ended == NULL
+    waits = PyErr_NewException("stagelight._native.Waits", PyExc_BaseException, NULL);
+    if (decline == NULL || ended == NULL || waits == NULL
+        || PyModule_AddObject(module, "Waits", Py_NewRef(waits)) < 0
+        || PyModule_AddObject(module, "AsyncItems",
+                              Py_NewRef((PyObject *)&AsyncItemsType)) < 0
         || PyModule_AddObject(module, "Ended", Py_NewRef(ended)) < 0
         || PyModule_AddObject(module, "Coroutine",
                               Py_NewRef((PyObject *)&CoroutineType)) < 0

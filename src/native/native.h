@@ -28,7 +28,7 @@
 #define HELPERS(F)                                                                \
     F(fail) F(finish) F(light_fail) F(light_finish) F(remember) F(stale) F(claim)  \
     F(items_step) F(items_item) F(items_end) F(drive) F(drive_on) F(claim_in_task)\
-    F(task_journey)
+    F(task_journey) F(first_step) F(rest)
 
 #define OFFSET(name) Py_ssize_t name;
 #define OBJECT(name) PyObject *name;
@@ -49,7 +49,7 @@ typedef struct {
     PyObject *clock; /* only under test, else NULL */
     PyObject *zero, *one;
     PyObject *turn_over, *slot_name, *ended, *outcome, *key, *journey, *success, *process, *throw_name;
-    PyObject *queue, *within, *pipeline;
+    PyObject *queue, *within, *pipeline, *asend, *athrow;
     long fan_out;
 } Bound;
 
@@ -58,7 +58,10 @@ extern Bound bound;
 extern PyObject *decline;
 /* Raised to a generator's wrapper where the generator has returned. */
 extern PyObject *ended;
-extern PyTypeObject CallType, CoroutineType, ItemsType, LightTurnType, PausesType, RestType;
+/* Raised to an asynchronous one's wrapper where it has to await something. */
+extern PyObject *waits;
+extern PyTypeObject AsyncItemsType, CallType, CoroutineType, ItemsType, LightTurnType, PausesType;
+extern PyTypeObject RestType;
 PyObject *count_in(PyObject *module, PyObject *const *arguments, Py_ssize_t number);
 
 #define AT(object, offset) (*(PyObject **)((char *)(object) + (offset)))

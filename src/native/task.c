@@ -44,10 +44,22 @@ is_over(PyObject *turn, PyObject *event)
     return over;
 }
 
-/* Whether an asyncio loop runs in this thread, as far as can be told without Python. */
+/* Whether a task runs in this thread, as far as can be told without Python: 1, 0 or -1
+   on an error. Where its loop made the turn there is no need to ask for the loop, which
+   looks for a fork each time. */
 int
-in_loop(void)
+task_runs(PyObject *worker)
 {
+    PyObject *turn = NULL;
+    if (PyContextVar_Get(bound.task_turn, NULL, &turn) < 0) {
+        return -1;
+    }
+    bool ours = turn != NULL && Py_TYPE(turn) == &LightTurnType
+        && SLOT(((LightTurn *)turn)->steps[0].slot, worker) == worker;
+    Py_XDECREF(turn);
+    if (ours) {
+        return 1;
+    }
     PyObject *running = PyObject_CallNoArgs(TRACER(running));
     if (running == NULL) {
         return -1;
@@ -82,22 +94,17 @@ turn_claim(Light *light, PyObject *slot, PyObject *worker, PyObject *event,
         return 0;
     }
     int state = untraced(worker, start);
-    PyObject *before = NULL;
+    if (state > 0) {
+        state = task_runs(worker);
+    }
     if (state <= 0) {
         return state;
     }
+    PyObject *before = NULL;
     if (PyContextVar_Get(bound.task_turn, NULL, &before) < 0) {
         return -1;
     }
-    bool ours = before != NULL && Py_TYPE(before) == &LightTurnType;
-    /* Where this thread's loop made it for this context, there is no need to ask. */
-    state = ours && SLOT(((LightTurn *)before)->steps[0].slot, worker) == worker
-        ? 1 : in_loop();
-    if (state <= 0) {
-        Py_XDECREF(before);
-        return state;
-    }
-    if (ours) {
+    if (before != NULL && Py_TYPE(before) == &LightTurnType) {
         LightTurn *turn = (LightTurn *)before;
         state = continues(turn, slot, event);
         if (state == 1) {

@@ -26,7 +26,7 @@ typedef struct {
 } LightTurn;
 
 PyObject *turn_new(PyObject *slot, long long start);
-int in_loop(void);
+int task_runs(PyObject *worker);
 int untraced(PyObject *worker, long long start);
 int turn_claim(Light *light, PyObject *slot, PyObject *worker, PyObject *event,
                long long start);

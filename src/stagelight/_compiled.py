@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.context import Context
 
 from stagelight import _names
+from stagelight._async_items import first_step, rest
 from stagelight._deferred import remember
 from stagelight._driving import drive, drive_on
 from stagelight._extension import NATIVE
@@ -51,12 +52,14 @@ def _bound() -> bool:
             fail=fail,
             fan_out=FAN_OUT,
             finish=finish,
+            first_step=first_step,
             items_end=Items.end,
             items_item=Items.item,
             items_step=Items.step,
             light_fail=light_fail,
             light_finish=light_finish,
             remember=remember,
+            rest=rest,
             stale=stale,
             success=_names.SUCCESS,
             task_journey=task_journey,
@@ -96,7 +99,8 @@ def native_names(
         return {"_native": call, "_decline": NATIVE.DECLINE}
     if kind == "generator":
         return {"_native": NATIVE.Items, "_find": stage.slot, "_Ended": NATIVE.Ended}
-    if kind == "coroutine":
-        taken = NATIVE.Coroutine(stage, stage.slot)
-        return {"_native": taken, "_Rest": NATIVE.Rest, "_type": type}
-    return {}
+    if kind == "async generator":
+        raised = {"_Ended": NATIVE.Ended, "_Waits": NATIVE.Waits}
+        return {"_native": NATIVE.AsyncItems, "_find": stage.slot, **raised}
+    taken = NATIVE.Coroutine(stage, stage.slot)
+    return {"_native": taken, "_Rest": NATIVE.Rest, "_type": type}
