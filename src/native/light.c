@@ -32,7 +32,7 @@ goes_on(PyObject *trail, PyObject *slot, PyObject *event)
 }
 
 /* Whether nothing is current in this thread's context. */
-static int
+int
 nothing_current(void)
 {
     PyObject *context = NULL;
@@ -182,9 +182,13 @@ int
 light_note(Light *light, PyObject *slot, PyObject *worker, PyObject *result,
            long long start, long long end)
 {
+    PyObject *turn = light->turn;
+    if (turn != NULL && Py_TYPE(turn) == &LightTurnType) {
+        put_new(&SLOT(slot, turn), Py_None);
+        return turn_note(turn, slot, result, start, end);
+    }
     PyObject *begun = PyLong_FromLongLong(start), *ended = PyLong_FromLongLong(end);
     PyObject *key = PyLong_FromVoidPtr(result);
-    PyObject *turn = light->turn;
     int failed = -1;
     if (begun == NULL || ended == NULL || key == NULL) {
         goto done;

@@ -11,6 +11,7 @@ typedef struct {
 } Light;
 
 void light_clear(Light *light);
+int nothing_current(void);
 int light_begin(Light *light, PyObject *slot, PyObject *worker, PyObject *event,
                 long alert, long long start);
 int light_enter(Light *light, PyObject *slot);
@@ -26,6 +27,9 @@ int finish_plainly(Light *light, PyObject *slot, PyObject *worker, PyObject *eve
                    PyObject *result, long long start);
 void fail_plainly(Light *light, PyObject *slot, PyObject *worker, PyObject *event,
                   long long start);
+
+int turn_note(PyObject *turn, PyObject *slot, PyObject *result, long long start,
+              long long end);
 
 #define OR_NONE(object) ((object) == NULL ? Py_None : (object))
 

@@ -77,6 +77,7 @@ bind(PyObject *module, PyObject *arguments, PyObject *names)
         || take_type(names, "Tracer", &bound.tracer_type) < 0
         || take(names, "tracer", &bound.tracer_object) < 0
         || take(names, "current", &bound.current) < 0
+        || take(names, "task_turn", &bound.task_turn) < 0
         || take(names, "success", &bound.success) < 0
         || take_type(names, "Slot", &bound.slot_type) < 0) {
         return NULL;
@@ -91,6 +92,7 @@ bind(PyObject *module, PyObject *arguments, PyObject *names)
     PyObject *fan_out = PyDict_GetItemString(names, "fan_out");
     if (Py_TYPE(bound.tracer_object) != bound.tracer_type
         || !PyContextVar_CheckExact(bound.current)
+        || !PyContextVar_CheckExact(bound.task_turn)
         || !PyType_IsSubtype(bound.context_type, &PyDict_Type)
         || fan_out == NULL) {
         PyErr_SetString(PyExc_TypeError, "bind() got something of another kind");
@@ -152,6 +154,11 @@ prepare(void)
     bound.one = PyLong_FromLong(1);
     bound.throw_name = PyUnicode_InternFromString("throw");
     bound.process = PyUnicode_InternFromString("process");
+    bound.asend = PyUnicode_InternFromString("asend");
+    bound.athrow = PyUnicode_InternFromString("athrow");
+    bound.queue = PyUnicode_InternFromString("queue");
+    bound.within = PyUnicode_InternFromString("within");
+    bound.pipeline = PyUnicode_InternFromString("pipeline");
     bound.journey = PyUnicode_InternFromString("journey");
     if (PyErr_Occurred()) {
         return -1;
@@ -166,10 +173,17 @@ PyInit__native(void)
         PyErr_SetString(PyExc_ImportError, "only for the main interpreter");
         return NULL;
     }
-    if (prepare() < 0 || PyType_Ready(&CallType) < 0
-        || PyType_Ready(&ItemsType) < 0 || PyType_Ready(&CoroutineType) < 0
-        || PyType_Ready(&RestType) < 0 || PyType_Ready(&PausesType) < 0) {
+    PyTypeObject *types[] = {
+        &AsyncItemsType, &CallType, &CoroutineType, &ItemsType, &LightTurnType,
+        &PausesType, &RestType,
+    };
+    if (prepare() < 0) {
         return NULL;
+    }
+    for (size_t place = 0; place < sizeof(types) / sizeof(*types); place++) {
+        if (PyType_Ready(types[place]) < 0) {
+            return NULL;
+        }
     }
     PyObject *module = PyModule_Create(&definition);
     if (module == NULL) {
@@ -181,7 +195,11 @@ PyInit__native(void)
     }
     decline = PyObject_CallNoArgs((PyObject *)&PyBaseObject_Type);
     ended = PyErr_NewException("stagelight._native.Ended", PyExc_BaseException, NULL);
-    if (decline == NULL || ended == NULL
+    waits = PyErr_NewException("stagelight._native.Waits", PyExc_BaseException, NULL);
+    if (decline == NULL || ended == NULL || waits == NULL
+        || PyModule_AddObject(module, "Waits", Py_NewRef(waits)) < 0
+        || PyModule_AddObject(module, "AsyncItems",
+                              Py_NewRef((PyObject *)&AsyncItemsType)) < 0
         || PyModule_AddObject(module, "Ended", Py_NewRef(ended)) < 0
         || PyModule_AddObject(module, "Coroutine",
                               Py_NewRef((PyObject *)&CoroutineType)) < 0

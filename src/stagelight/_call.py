@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from stagelight._async_items import first_step, step
 from stagelight._bodies import (
     BODIES,
+    NATIVE_ASYNC_GENERATOR,
     NATIVE_CALL,
     NATIVE_COROUTINE,
     NATIVE_GENERATOR,
@@ -129,6 +130,8 @@ def compile_wrapper(
         names |= native
         if kind == "generator":
             body = NATIVE_GENERATOR
+        elif kind == "async generator":
+            body = NATIVE_ASYNC_GENERATOR
         elif kind == "call":
             body = NATIVE_CALL + body.partition("\n")[2]
         elif body is not OLD_COROUTINE:

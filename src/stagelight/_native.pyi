@@ -5,6 +5,7 @@ from typing import Any
 DECLINE: object
 
 class Ended(BaseException): ...
+class Waits(BaseException): ...
 
 class Call:
     def __init__(
@@ -26,6 +27,15 @@ class Items:
     sent: Any
     thrown: BaseException
     value: Any
+    over: bool
+    def __init__(self, items: Any, inner: Any, find: Callable[[], Any]) -> None: ...
+    def __call__(self) -> Any: ...
+
+class AsyncItems:
+    sent: Any
+    thrown: BaseException
+    rest: Any
+    made: Any
     over: bool
     def __init__(self, items: Any, inner: Any, find: Callable[[], Any]) -> None: ...
     def __call__(self) -> Any: ...

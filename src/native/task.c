@@ -1,0 +1,161 @@
+/* What an asyncio task works on: the turn of its event, found and noted in C where
+   nobody fetched the event, and no trace is open. */
+
+#include "turn.h"
+
+static unsigned long long
+key_of(PyObject *event)
+{
+    return event == Py_None ? 0 : (unsigned long long)(uintptr_t)event;
+}
+
+/* Whether a call continues a turn: 1 where it does, 0 where it is another event's, -1
+   where Python has to say. */
+static int
+continues(LightTurn *turn, PyObject *slot, PyObject *event)
+{
+    if ((turn->within != NULL && turn->within != Py_None) || turn->seen != NULL || turn->idle) {
+        return -1;
+    }
+    if (event == Py_None || turn->key != key_of(event) || turn->calls >= bound.fan_out) {
+        return 0;
+    }
+    for (int place = 0; place < turn->number; place++) {
+        if (SLOT(turn->steps[place].slot, stage) == SLOT(slot, stage)) {
+            return 0;
+        }
+    }
+    return turn->number < STEPS ? 1 : -1;
+}
+
+/* Whether another turn than one of ours is over, as ``_trail._is_over`` has it. */
+static bool
+is_over(PyObject *turn, PyObject *event)
+{
+    PyObject *queue = PyObject_GetAttr(turn, bound.queue);
+    PyObject *within = PyObject_GetAttr(turn, bound.within);
+    PyObject *key = PyObject_GetAttr(turn, bound.key);
+    bool over = queue == Py_None && within == Py_None && key != NULL
+        && PyLong_Check(key) && PyLong_AsVoidPtr(key) != (void *)event;
+    Py_XDECREF(queue);
+    Py_XDECREF(within);
+    Py_XDECREF(key);
+    PyErr_Clear();
+    return over;
+}
+
+/* Whether a task runs in this thread, as far as can be told without Python: 1, 0 or -1
+   on an error. Where its loop made the turn there is no need to ask for the loop, which
+   looks for a fork each time. */
+int
+task_runs(PyObject *worker)
+{
+    PyObject *turn = NULL;
+    if (PyContextVar_Get(bound.task_turn, NULL, &turn) < 0) {
+        return -1;
+    }
+    bool ours = turn != NULL && Py_TYPE(turn) == &LightTurnType
+        && SLOT(((LightTurn *)turn)->steps[0].slot, worker) == worker;
+    Py_XDECREF(turn);
+    if (ours) {
+        return 1;
+    }
+    PyObject *running = PyObject_CallNoArgs(TRACER(running));
+    if (running == NULL) {
+        return -1;
+    }
+    bool known = running != Py_None && !PyModule_Check(running);
+    Py_DECREF(running);
+    return known;
+}
+
+/* Whether what begins now is outside of every trace: 1, 0 or -1 on an error. */
+int
+untraced(PyObject *worker, long long start)
+{
+    if (Py_TYPE(WORKER(worker, quiet)) != bound.quiet_type
+        || TRACER(sdk_decides) != Py_False
+        || PyLong_AsLongLong(TRACER(due)) <= start) {
+        return 0;
+    }
+    return nothing_current();
+}
+
+/* What ``_trail.claim_in_task`` does for an event that nobody fetched: 1 where the light
+   call has its turn, 0 where Python has to say, -1 on an error. */
+int
+turn_claim(Light *light, PyObject *slot, PyObject *worker, PyObject *event,
+           long long start)
+{
+    PyObject *pending = WORKER(worker, pending), *recent = WORKER(worker, recent);
+    if (!PyList_CheckExact(pending) || PyList_GET_SIZE(pending)
+        || !PyDict_CheckExact(recent) || PyDict_GET_SIZE(recent)
+        || WORKER(worker, trail) != Py_None || !is_zero(WORKER(worker, idle))) {
+        return 0;
+    }
+    int state = untraced(worker, start);
+    if (state > 0) {
+        state = task_runs(worker);
+    }
+    if (state <= 0) {
+        return state;
+    }
+    PyObject *before = NULL;
+    if (PyContextVar_Get(bound.task_turn, NULL, &before) < 0) {
+        return -1;
+    }
+    if (before != NULL && Py_TYPE(before) == &LightTurnType) {
+        LightTurn *turn = (LightTurn *)before;
+        state = continues(turn, slot, event);
+        if (state == 1) {
+            turn->steps[turn->number++] = (TurnStep){Py_NewRef(slot), start, 0};
+            turn->calls++;
+            light->turn = before;
+            return 1;
+        }
+    } else {
+        state = before == NULL || before == Py_None || is_over(before, event) ? 0 : -1;
+    }
+    Py_XDECREF(before);
+    if (state < 0) {
+        return 0;
+    }
+    light->turn = turn_new(slot, start);
+    return light->turn == NULL || turn_set(light->turn) < 0 ? -1 : 1;
+}
+
+/* Make a turn that of the running task. */
+int
+turn_set(PyObject *turn)
+{
+    PyObject *token = PyContextVar_Set(bound.task_turn, turn);
+    Py_XDECREF(token);
+    return token == NULL ? -1 : 0;
+}
+
+/* Note on a turn that its latest call ended plainly. */
+int
+turn_note(PyObject *op, PyObject *slot, PyObject *result, long long start, long long end)
+{
+    LightTurn *turn = (LightTurn *)op;
+    turn->ended = end;
+    turn->key = key_of(result);
+    put_new(&turn->slot, slot);
+    put_new(&turn->outcome, bound.success);
+    TurnStep *step = &turn->steps[turn->number - 1];
+    if (turn->journey == NULL && step->slot == slot && step->begun == start) {
+        step->ended = end;
+        return 0;
+    }
+    PyObject *journey = PyObject_GetAttr(op, bound.journey);
+    PyObject *begun = PyLong_FromLongLong(start), *ended = PyLong_FromLongLong(end);
+    int failed = -1;
+    if (journey != NULL && begun != NULL && ended != NULL) {
+        PyObject *told[] = {journey, SLOT(slot, stage), begun, ended};
+        failed = tell(bound.helper.remember, told, 4);
+    }
+    Py_XDECREF(journey);
+    Py_XDECREF(begun);
+    Py_XDECREF(ended);
+    return failed;
+}
