@@ -75,6 +75,7 @@ bind(PyObject *module, PyObject *arguments, PyObject *names)
         || take_type(names, "Items", &bound.items_type) < 0
         || take_type(names, "Run", &bound.run_type) < 0
         || take_type(names, "Tracer", &bound.tracer_type) < 0
+        || take_type(names, "Buffer", &bound.buffer_type) < 0
         || take(names, "tracer", &bound.tracer_object) < 0
         || take(names, "current", &bound.current) < 0
         || take(names, "task_turn", &bound.task_turn) < 0
@@ -90,16 +91,18 @@ bind(PyObject *module, PyObject *arguments, PyObject *names)
     RUN_FIELDS(RUN_FIELD)
     HELPERS(HELPER)
     PyObject *fan_out = PyDict_GetItemString(names, "fan_out");
+    PyObject *batch = PyDict_GetItemString(names, "batch");
     if (Py_TYPE(bound.tracer_object) != bound.tracer_type
         || !PyContextVar_CheckExact(bound.current)
         || !PyContextVar_CheckExact(bound.task_turn)
         || !PyType_IsSubtype(bound.context_type, &PyDict_Type)
-        || fan_out == NULL) {
+        || fan_out == NULL || batch == NULL) {
         PyErr_SetString(PyExc_TypeError, "bind() got something of another kind");
         return NULL;
     }
     bound.fan_out = PyLong_AsLong(fan_out);
-    if (bound.fan_out == -1 && PyErr_Occurred()) {
+    bound.batch = PyLong_AsLong(batch);
+    if (PyErr_Occurred()) {
         return NULL;
     }
     Py_RETURN_NONE;

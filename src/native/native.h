@@ -35,7 +35,7 @@
 
 typedef struct {
     PyTypeObject *slot_type, *worker_type, *quiet_type, *context_type, *tracer_type;
-    PyTypeObject *items_type, *run_type;
+    PyTypeObject *items_type, *run_type, *buffer_type;
     struct { SLOT_FIELDS(OFFSET) } slot;
     struct { WORKER_FIELDS(OFFSET) } worker;
     struct { QUIET_FIELDS(OFFSET) } quiet;
@@ -50,7 +50,7 @@ typedef struct {
     PyObject *zero, *one;
     PyObject *turn_over, *slot_name, *ended, *outcome, *key, *journey, *success, *process, *throw_name;
     PyObject *queue, *within, *pipeline, *asend, *athrow;
-    long fan_out;
+    long fan_out, batch;
 } Bound;
 
 extern Bound bound;

@@ -111,36 +111,46 @@ tell_error(PyObject *helper, PyObject **arguments, Py_ssize_t number, Py_ssize_t
     return 0;
 }
 
-/* Count a call that ended plainly: what ``since = 0``, ``turn_over`` and ``add`` do. */
+/* Let Python fold what waits, and begin a new second where there is one. */
+static int
+turn_over(PyObject *slot, long long end)
+{
+    PyObject *clock = PyLong_FromLongLong(end);
+    PyObject *done = clock == NULL ? NULL
+        : PyObject_CallMethodOneArg(slot, bound.turn_over, clock);
+    Py_XDECREF(clock);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+/* Count a call that ended plainly: what ``since = 0``, ``turn_over`` and ``add`` do,
+   and a fold as soon as the buffer is full, not only when it may be. */
 int
 add_sample(PyObject *slot, long long end, long long took)
 {
     put_new(&SLOT(slot, since), bound.zero);
-    long long roll = PyLong_AsLongLong(SLOT(slot, roll));
-    if (end >= roll) {
-        PyObject *clock = PyLong_FromLongLong(end);
-        PyObject *done = clock == NULL ? NULL
-            : PyObject_CallMethodOneArg(slot, bound.turn_over, clock);
-        Py_XDECREF(clock);
-        if (done == NULL) {
-            return -1;
-        }
-        Py_DECREF(done);
+    if (end >= PyLong_AsLongLong(SLOT(slot, roll)) && turn_over(slot, end) < 0) {
+        return -1;
     }
     PyObject *value = PyLong_FromLongLong(took);
     if (value == NULL) {
         return -1;
     }
     PyObject *add = Py_NewRef(SLOT(slot, add)), *done;
+    bool full = false;
     if (PyCFunction_CheckExact(add) && PyCFunction_GET_FLAGS(add) == METH_O) {
         /* The append of a list or an array: what any call of it comes to. */
-        done = PyCFunction_GET_FUNCTION(add)(PyCFunction_GET_SELF(add), value);
+        PyObject *buffer = PyCFunction_GET_SELF(add);
+        done = PyCFunction_GET_FUNCTION(add)(buffer, value);
+        full = Py_TYPE(buffer) == bound.buffer_type && Py_SIZE(buffer) >= bound.batch;
     } else {
         done = PyObject_CallOneArg(add, value);
     }
     Py_DECREF(add);
     Py_XDECREF(done);
-    int failed = done == NULL ? -1 : 0;
     Py_DECREF(value);
-    return failed;
+    if (done == NULL) {
+        return -1;
+    }
+    return full ? turn_over(slot, end) : 0;
 }

@@ -7,6 +7,7 @@ all else to these functions.
 from __future__ import annotations
 
 import _thread
+from array import array
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import Context
@@ -14,6 +15,7 @@ from opentelemetry.context import Context
 from stagelight import _names
 from stagelight._async_items import first_step, rest
 from stagelight._deferred import remember
+from stagelight._distribution import BATCH
 from stagelight._driving import drive, drive_on
 from stagelight._extension import NATIVE
 from stagelight._frames import fail, finish
@@ -37,6 +39,7 @@ def _bound() -> bool:
         return False
     try:
         NATIVE.bind(
+            Buffer=array,
             Context=Context,
             Items=Items,
             Quiet=Quiet,
@@ -44,6 +47,7 @@ def _bound() -> bool:
             Slot=Slot,
             Tracer=Tracer,
             Worker=Worker,
+            batch=BATCH,
             claim=claim,
             claim_in_task=claim_in_task,
             current=CURRENT,

@@ -9,14 +9,17 @@ third of the price of a span of the SDK that lives all the time.
 
 from __future__ import annotations
 
-import random
 from time import perf_counter_ns as clock
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from opentelemetry import context as otel_context
 from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace.propagation import _SPAN_KEY
 
 from stagelight import _names
+from stagelight._ids import fresh_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 #: Take a journey, its spans that were not exported yet, and why; empty where nobody
 #: rescues.
 RESCUERS: Final[list[Callable[[Journey, Sequence[Deferred], str], None]]] = []
-_UNSET: Final = trace.Status(trace.StatusCode.UNSET)
+UNSET: Final = trace.Status(trace.StatusCode.UNSET)
 #: Stages of one journey that are held for its rescue.
 _HELD: Final = 64
 
@@ -40,14 +43,17 @@ class Recorder(Protocol):
     def ready(self) -> bool:
         """Whether it can do so now; else the SDK's own spans must be used."""
 
+    def root(
+        self, name: str, kind: trace.SpanKind, attributes: dict[str, Any]
+    ) -> trace.SpanContext:
+        """Export a journey's creation context, where ``ready``, and tell its ids."""
+
     def record(self, span: Deferred) -> None:
         """Export a sampled span that has ended."""
 
 
 #: At most one.
 RECORDERS: Final[list[Recorder]] = []
-_UNSAMPLED: Final = trace.TraceFlags(trace.TraceFlags.DEFAULT)
-_SAMPLED: Final = trace.TraceFlags(trace.TraceFlags.SAMPLED)
 #: The SDK's own limit for attributes and events of a span.
 _MOST: Final = 128
 
@@ -75,8 +81,11 @@ class Deferred(trace.Span):
     ended = 0
     exported = False
     touched = False
+    sampled = False
+    journey: Journey | None = None
     events: Sequence[tuple[str, Attributes, int]] = ()
-    status: trace.Status = _UNSET
+    links: Sequence[trace.Link] = ()
+    status: trace.Status = UNSET
 
     def __init__(  # noqa: PLR0913 - keyword only
         self,
@@ -93,14 +102,17 @@ class Deferred(trace.Span):
         sampled: bool = False,
     ) -> None:
         self._context = context or fresh_ids(trace_id, sampled=sampled)
-        self.sampled = sampled
         self.name = name
         self.kind = kind
         self.parent = parent
         self.began = began
         self.attributes = attributes
-        self.links = links
-        self.journey = journey
+        if sampled:
+            self.sampled = True
+        if links:
+            self.links = links
+        if journey is not None:
+            self.journey = journey
 
     def get_span_context(self) -> trace.SpanContext:
         """Its ids."""
@@ -198,46 +210,21 @@ class Deferred(trace.Span):
                     recorder.record(self)
 
 
-class _Ids:
-    """How ids are made: at random, or as the provider's own generator does."""
-
-    def __init__(self) -> None:
-        self.generator: Any = None
-
-    def trace_id(self) -> int:
-        """A new trace id."""
-        if self.generator is not None:
-            return int(self.generator.generate_trace_id())
-        return random.getrandbits(128) or 1
-
-    def span_id(self) -> int:
-        """A new span id."""
-        if self.generator is not None:
-            return int(self.generator.generate_span_id())
-        return random.getrandbits(64) or 1
-
-
-IDS: Final = _Ids()
-
-
-def fresh_ids(trace_id: int, *, sampled: bool = False) -> trace.SpanContext:
-    """Ids of a new span.
-
-    Args:
-        trace_id: The trace that it belongs to, 0 for a new one.
-        sampled: Whether it is in the head sample.
-    """
-    return trace.SpanContext(
-        trace_id or IDS.trace_id(),
-        IDS.span_id(),
-        is_remote=False,
-        trace_flags=_SAMPLED if sampled else _UNSAMPLED,
-    )
-
-
 def may_record() -> bool:
     """Whether sampled spans need not be the SDK's own."""
     return bool(RECORDERS) and RECORDERS[0].ready()
+
+
+def within(span: trace.Span, ambient: Context | None) -> Context:
+    """A context with a span in it: ``set_span_in_context`` at half its price.
+
+    Args:
+        span: The span.
+        ambient: What else is in the context; by default what is current.
+    """
+    context = Context(otel_context.get_current() if ambient is None else ambient)
+    dict.__setitem__(context, _SPAN_KEY, span)
+    return context
 
 
 def stage_attributes(stage: StageRecord) -> dict[str, Any]:

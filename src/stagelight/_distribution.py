@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from stagelight._cells import NANOSECONDS, pack, subtract, unpack
 from stagelight._folding import folded, value_at, values_at
@@ -48,8 +47,7 @@ _buffer: Final[Callable[[], Buffer]] = (
 _EMPTY: Final = _buffer()
 
 
-@dataclass(frozen=True)
-class Exemplar:
+class Exemplar(NamedTuple):
     """One sampled call that a bucket can point at; value in nanoseconds."""
 
     value: int

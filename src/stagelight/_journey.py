@@ -12,12 +12,11 @@ from contextvars import ContextVar
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
 
 from stagelight import _names
-from stagelight._deferred import Deferred, may_record
+from stagelight._deferred import RECORDERS, Deferred, may_record, within
 from stagelight._slots import PENDING, Slot, Worker
 from stagelight._tracer import TRACER
 from stagelight._workers import ON_RETIRE
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 #: of many thousand spans hurts every store.
 FAN_OUT: Final = 128
 _EMPTY: Final = Context()
+_CONSUMER: Final = trace.SpanKind.CONSUMER
 
 
 class Journey:
@@ -271,10 +271,10 @@ def open_journey(
         links: Of the root span.
         sampled: Whether it is in the head sample, by default as the budget says.
     """
-    name = f"ingest {pipeline}"
+    name, attributes = f"ingest {pipeline}", {_names.PIPELINE: pipeline}
     said: dict[str, Any] = {
-        "kind": trace.SpanKind.CONSUMER,
-        "attributes": {_names.PIPELINE: pipeline},
+        "kind": _CONSUMER,
+        "attributes": attributes,
         "links": links,
     }
     context = None
@@ -282,6 +282,11 @@ def open_journey(
     if sampled is None:
         sampled = not journey.quiet and TRACER.samples(clock())
     if sampled and not TRACER.sdk_decides and may_record():
+        if end and not links:
+            ids = RECORDERS[0].root(name, _CONSUMER, attributes)
+            span = trace.NonRecordingSpan(ids)
+            journey.context = within(span, journey.ambient)
+            return span
         span = Deferred(name, 0, began=clock(), sampled=True, **said)
         if end:
             span.end()
@@ -297,10 +302,8 @@ def open_journey(
             name, 0, began=journey.began, journey=journey, context=context, **said
         )
         journey.root.ended = journey.began
-    ambient = journey.ambient
-    journey.context = trace.set_span_in_context(
-        trace.NonRecordingSpan(span.get_span_context()),
-        otel_context.get_current() if ambient is None else ambient,
+    journey.context = within(
+        trace.NonRecordingSpan(span.get_span_context()), journey.ambient
     )
     return span
 

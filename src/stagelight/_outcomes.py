@@ -103,10 +103,10 @@ def look_up(event: Any, key: str) -> Any:
         event: The event.
         key: The key.
     """
-    if isinstance(event, Mapping):
-        return event.get(key)
     if isinstance(event, (str, bytes, int, float, list, tuple, type(None))):
         return None
+    if isinstance(event, (dict, Mapping)):
+        return event.get(key)
     return getattr(event, key, None)
 
 

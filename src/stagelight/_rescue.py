@@ -1,29 +1,23 @@
-"""Spans of the SDK, built of deferred ones.
+"""Rescue exports the journeys that turned out to matter.
 
-Rescue exports the journeys that turned out to matter with the ids their logs carry: a
-failed call, or one far slower than its like, has a deferred span, and so have the
-earlier stages of its journey that are still held. Here spans of the SDK are built of
-them and handed to the processors of the provider as if they had ended just now.
+A failed call, or one far slower than its like, has a deferred span, and so have the
+earlier stages of its journey that are still held. They are exported with the ids that
+their logs carry.
 """
 
 from __future__ import annotations
 
 import os
 from time import perf_counter_ns as clock
-from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
-from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.sdk.trace import Event, ReadableSpan
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from stagelight import _names
-from stagelight._deferred import IDS, RECORDERS, RESCUERS
-from stagelight._shapes import is_left_out, shape_of
+from stagelight._deferred import RECORDERS, RESCUERS
+from stagelight._recorder import SpanRecorder, length_of, readable
+from stagelight._shapes import shape_of
 from stagelight._tracer import TRACER, Budget
-from stagelight._version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +25,6 @@ if TYPE_CHECKING:
     from stagelight._deferred import Deferred
     from stagelight._journey import Journey
 
-_SAMPLED: Final = trace.TraceFlags(trace.TraceFlags.SAMPLED)
-_SCOPE: Final = InstrumentationScope(_names.SCOPE, __version__, _names.SCHEMA_URL)
 #: Seconds of unused budget that a burst of failures may use up.
 _BURST: Final = 10.0
 #: Slow journeys are rescued at this share of the rate for failed ones.
@@ -71,14 +63,15 @@ class Rescuer:
             if budget is not None and not budget.take(clock()):
                 return
             journey.rescued = True
-        offset = time_ns() - clock()
+        longest = length_of(provider)
         for span in spans:
             span.exported = True
             span.attributes = {
                 **(span.attributes or {}),
                 _names.RESCUED: why or "failure",
             }
-            processor.on_end(_readable(span, provider, offset))
+            shape = shape_of(span.attributes)
+            processor.on_end(readable(span, provider, longest, shape))
 
     def renew(self) -> None:
         """Give a forked child locks of its own."""
@@ -86,97 +79,6 @@ class Rescuer:
             why: None if budget is None else budget.renewed()
             for why, budget in self._budgets.items()
         }
-
-
-class SpanRecorder:
-    """Hands sampled spans to the provider's processors, if none sees spans begin."""
-
-    def __init__(self) -> None:
-        self._seen: object = None
-        self._fits = False
-
-    def ready(self) -> bool:
-        """Whether it can do so with the processors that the provider has now."""
-        provider: Any = TRACER.provider or trace.get_tracer_provider()
-        active = getattr(provider, "_active_span_processor", None)
-        processors = getattr(active, "_span_processors", None)
-        if processors is not self._seen:
-            self._seen = processors
-            self._fits = not getattr(provider, "_disabled", False) and _late(processors)
-            generator = getattr(provider, "id_generator", None)
-            plain = type(generator) is RandomIdGenerator
-            IDS.generator = None if plain else generator
-        return self._fits
-
-    def record(self, span: Deferred) -> None:
-        """Export a sampled span that has ended."""
-        provider: Any = TRACER.provider or trace.get_tracer_provider()
-        processor = getattr(provider, "_active_span_processor", None)
-        if processor is not None:
-            span.exported = True
-            shape = shape_of(span.attributes)
-            took = span.ended - span.began
-            if shape is None or not is_left_out(shape, took, span.status):
-                processor.on_end(_readable(span, provider, time_ns() - clock()))
-
-
-def _late(processors: Any) -> bool:
-    """Whether processors look at spans only when they end."""
-    from opentelemetry.sdk.trace import SpanProcessor
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
-
-    kinds = (SpanProcessor, BatchSpanProcessor, SimpleSpanProcessor)
-    known = {kind.on_start for kind in kinds}
-    return processors is not None and all(
-        type(one).on_start in known for one in processors
-    )
-
-
-def _readable(span: Deferred, provider: Any, offset: int) -> ReadableSpan:
-    """The SDK's form of a deferred span, sampled.
-
-    Args:
-        span: A span that has ended.
-        provider: The SDK's provider, whose resource and limits it gets.
-        offset: From the monotonic clock to the time since the epoch.
-    """
-    ids = span.get_span_context()
-    if not span.sampled:
-        ids = trace.SpanContext(
-            ids.trace_id, ids.span_id, is_remote=False, trace_flags=_SAMPLED
-        )
-    parent = span.parent
-    shape = shape_of(span.attributes)
-    return ReadableSpan(
-        name=span.name,
-        context=ids,
-        parent=parent if parent is not None and parent.is_valid else None,
-        resource=provider.resource,
-        attributes=_limited(span, provider),
-        events=[
-            Event(name, BoundedAttributes(attributes=values), at)
-            for name, values, at in span.events
-        ],
-        links=span.links,
-        kind=span.kind if shape is None else shape.kind,
-        status=span.status,
-        start_time=span.began + offset,
-        end_time=max(span.ended, span.began) + offset,
-        instrumentation_scope=_SCOPE,
-    )
-
-
-def _limited(span: Deferred, provider: Any) -> Any:
-    """A span's attributes; those of user code are checked and cut as in the SDK."""
-    limits = getattr(provider, "_span_limits", None)
-    length = getattr(limits, "max_span_attribute_length", None)
-    if not span.touched and length is None:
-        return span.attributes
-    return BoundedAttributes(
-        getattr(limits, "max_span_attributes", None),
-        span.attributes,
-        max_value_len=length,
-    )
 
 
 def install(per_second: float | None) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from stagelight import _guard
 from stagelight._cells import NANOSECONDS, subtract, unpack
 from stagelight._distribution import BATCH, NEVER
+from stagelight._extension import NATIVE
 from stagelight._folding import value_at
 from stagelight._seconds import before, new_ring, note
 from stagelight._totals import HISTORY, Totals
@@ -29,12 +30,12 @@ if TYPE_CHECKING:
     from stagelight._runs import Run
     from stagelight._toll import Toll
 
-#: Nanoseconds between two looks of a slot at its buffer: at the rate of the last
-#: period that would be one batch.
+#: Nanoseconds between two looks of a slot at its buffer: at the last period's rate one
+#: batch. A burst must not fill too much until then; in C each call looks.
 _SOON: Final = 20_000
-_LATE: Final = 2_000_000
+_LATE: Final = 8_000_000 if NATIVE is None else 50_000_000
 #: Samples that are not worth a fold: a reader sorts them with those of other workers.
-_FEW: Final = 16
+_FEW: Final = 32
 
 #: A call is slow that takes so many times the p99 of the calls of the last so many
 #: seconds, if there are so many, and at least so many nanoseconds.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
+from opentelemetry.trace.propagation import _SPAN_KEY
 
 from stagelight import _names, _outcomes
 from stagelight._cells import BOUNDS, NANOSECONDS
@@ -19,6 +20,7 @@ from stagelight._deferred import (
     remember,
     rescue,
     stage_attributes,
+    within,
 )
 from stagelight._distribution import Distribution, Exemplar
 from stagelight._journey import Journey, Turn, open_journey
@@ -66,7 +68,7 @@ def start_span(
         links: Further events that the call takes.
         journey: The event's journey; by default that of a deferred parent.
     """
-    span = trace.get_current_span(parent)
+    span = _span_in(parent)
     above = span.get_span_context()
     context = None
     ours = above.trace_flags.sampled and not TRACER.sdk_decides and may_record()
@@ -114,7 +116,12 @@ def begin_span(
         return Promised(slot, turn)
     attributes = stage_attributes(stage)
     journey = None
-    others = [_span_of(link.journey.context) for link in links if link.journey.context]
+    others: list[trace.SpanContext] = []
+    if links:
+        attributes[_names.BATCH_SIZE] = len(links) + 1
+        others += [
+            _span_of(link.journey.context) for link in links if link.journey.context
+        ]
     if nested:
         if not _span_of(parent).is_valid:
             return None
@@ -128,22 +135,32 @@ def begin_span(
         if turn.queue:
             attributes[_names.QUEUE] = turn.queue
             attributes[_names.QUEUE_WAIT] = turn.wait / NANOSECONDS
-    if links:
-        attributes[_names.BATCH_SIZE] = len(links) + 1
-    span = start_span(
-        stage.span_name, parent, attributes, list(map(trace.Link, others)), journey
-    )
-    return Traced(span, trace.set_span_in_context(span, parent))
+    made = list(map(trace.Link, others)) if others else []
+    span = start_span(stage.span_name, parent, attributes, made, journey)
+    return Traced(span, within(span, parent))
+
+
+def _span_in(context: Context) -> trace.Span:
+    """The span of a context, as ``get_current_span`` finds it, only sooner."""
+    span = context.get(_SPAN_KEY)
+    if type(span) is trace.NonRecordingSpan or type(span) is Deferred:
+        return span
+    return trace.get_current_span(context)
 
 
 def _span_of(context: Context) -> trace.SpanContext:
-    return trace.get_current_span(context).get_span_context()
+    return _span_in(context).get_span_context()
 
 
 def _parent(
     turn: Turn, ambient: Context, pipeline: str
 ) -> tuple[Context, trace.SpanContext | None]:
     """Where an event's span belongs, and the journey to link if that is elsewhere."""
+    journey = turn.journey
+    if not ambient:
+        if journey.context is None:
+            open_journey(journey, pipeline)
+        return journey.context or ambient, None
     span = trace.get_current_span(ambient)
     current = span.get_span_context()
     opened = current.is_valid and current.span_id != turn.ambient
@@ -152,7 +169,6 @@ def _parent(
     opened = opened and late is None
     if opened and current.trace_flags.sampled:
         TRACER.followed = True
-    journey = turn.journey
     if journey.context is None:
         if opened:
             journey.context = ambient
@@ -185,26 +201,26 @@ def close(  # noqa: PLR0913, PLR0917
     finally:
         if traced is not None:
             traced.deactivate()
-            if isinstance(traced, Promised) and traced.keep(took, outcome):
-                pass
-            elif isinstance(traced.span, Deferred) and not traced.span.sampled:
-                _defer(
-                    slot, traced.span, took, pause, outcome, error_type, event, error
-                )
-            elif traced.span.is_recording():
-                try:
-                    context = traced.span.get_span_context()
-                    if context.trace_flags.sampled:
-                        part.exemplars[bisect_left(BOUNDS, took)] = Exemplar(
-                            took, time_ns(), context.trace_id, context.span_id
-                        )
-                    describe(
-                        slot, traced.span, pause, outcome, error_type, event, error
-                    )
-                finally:
-                    traced.span.end()
-                    if isinstance(span := traced.span, Deferred):
-                        remember(span.journey, slot.stage, span.began, span.ended, span)
+            if not traced.keep(took, outcome):
+                span = traced.span
+                if isinstance(span, Deferred) and not span.sampled:
+                    _defer(slot, span, took, pause, outcome, error_type, event, error)
+                elif span.is_recording():
+                    try:
+                        _point(part, took, span.get_span_context())
+                        describe(slot, span, pause, outcome, error_type, event, error)
+                    finally:
+                        span.end()
+                        if isinstance(span, Deferred):
+                            journey, began = span.journey, span.began
+                            remember(journey, slot.stage, began, span.ended, span)
+
+
+def _point(part: Distribution, took: int, context: trace.SpanContext) -> None:
+    """Let the bucket of a sampled call's duration point at its span."""
+    if context.trace_flags.sampled:
+        found = Exemplar(took, time_ns(), context.trace_id, context.span_id)
+        part.exemplars[bisect_left(BOUNDS, took)] = found
 
 
 def _defer(  # noqa: PLR0913, PLR0917 - as above
@@ -241,7 +257,13 @@ def describe(  # noqa: PLR0913, PLR0917 - as above
 ) -> None:
     """Say on a span how its call went."""
     thread = _names.encodable(threading.current_thread().name)
-    said: dict[str, Any] = {_names.OUTCOME: outcome, _names.THREAD_NAME: thread}
+    said: dict[str, Any]
+    if isinstance(span, Deferred):
+        said = span.attributes = span.attributes or {}
+    else:
+        said = {}
+    said[_names.OUTCOME] = outcome
+    said[_names.THREAD_NAME] = thread
     if pause:
         said[_names.BLOCKED] = pause / NANOSECONDS
     identifier = _outcomes.event_id(slot.stage, event)
@@ -250,9 +272,7 @@ def describe(  # noqa: PLR0913, PLR0917 - as above
     failed = error is not None and outcome in _names.ERRORS
     if failed:
         said[_names.ERROR_TYPE] = error_type
-    if isinstance(span, Deferred):
-        span.attributes = {**(span.attributes or {}), **said}
-    else:
+    if not isinstance(span, Deferred):
         span.set_attributes(said)
     if failed and error is not None:
         text = _outcomes.message(error)

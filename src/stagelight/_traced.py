@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 from time import perf_counter_ns as clock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from stagelight import _names
 from stagelight._deferred import remember
-from stagelight._quiet import UNSHARED, Quiet, references
+from stagelight._quiet import CURRENT, POSSIBLE, UNSHARED, Quiet, references
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextvars import Token
 
     from opentelemetry.context import Context
 
     from stagelight._journey import Turn
     from stagelight._slots import Slot
+
+
+_detach: Final[Callable[[Token[Context]], None]] = (
+    CURRENT.reset if POSSIBLE else otel_context._RUNTIME_CONTEXT.detach  # noqa: SLF001
+)
 
 
 class Traced:
@@ -34,15 +39,24 @@ class Traced:
 
     def activate(self) -> None:
         """Make the span current."""
-        self.token = otel_context.attach(self.context)
+        if POSSIBLE:
+            self.token = CURRENT.set(self.context)
+        else:
+            self.token = otel_context.attach(self.context)
 
     def deactivate(self) -> None:
         """Undo ``activate``; in a foreign context there is nothing to undo."""
         token, self.token = self.token, None
         if token is not None:
             # The public detach logs an error where a coroutine was moved.
-            with contextlib.suppress(ValueError):
-                otel_context._RUNTIME_CONTEXT.detach(token)  # noqa: SLF001
+            try:  # noqa: SIM105 - for each event
+                _detach(token)
+            except ValueError:
+                pass
+
+    def keep(self, took: int, outcome: str) -> bool:  # noqa: ARG002 - as below
+        """Whether its span is not needed."""
+        return False
 
 
 class Promised(Traced):

@@ -15,9 +15,10 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 
 import stagelight
-from stagelight import _rescue, _setup
-from stagelight._deferred import IDS, RESCUERS, Deferred
+from stagelight import _recorder, _rescue, _setup
+from stagelight._deferred import RESCUERS, Deferred
 from stagelight._distribution import NEVER
+from stagelight._ids import IDS, fresh_ids
 from stagelight._tracer import TRACER
 from stagelight._trail import settle
 from stagelight._workers import this_worker
@@ -567,3 +568,96 @@ def test_steps_handed_over_are_held_once(captured, pipeline, warm):
         ("process consume", "ingest unit"),
         ("process produce", "ingest unit"),
     ]
+
+
+class Ending(SpanProcessor):
+    """Wants to see spans just before they end, as they still are the SDK's own."""
+
+    def __init__(self):
+        self.seen = []
+
+    def _on_ending(self, span):
+        self.seen.append((span.name, type(span).__name__))
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        SpanLimits(max_span_attributes=2),
+        SpanLimits(max_events=1),
+        SpanLimits(max_links=1),
+        SpanLimits(max_event_attributes=1),
+    ],
+    ids=["attributes", "events", "links", "attributes of events"],
+)
+def test_limits_of_numbers_are_the_sdks(pipeline, limits):
+    """Where spans may have fewer parts than by default, the SDK's own drop them."""
+    memory = InMemorySpanExporter()
+    provider = TracerProvider(span_limits=limits, shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(memory))
+    TRACER.configure(provider, None)
+
+    @pipeline.stage
+    def work(event):
+        span = trace.get_current_span()
+        for number in range(3):
+            span.add_event("one", {"a": number, "b": number})
+            span.add_link(span.get_span_context())
+        return type(span).__name__
+
+    assert work(1) == "_Span"
+    span = memory.get_finished_spans()[-1]
+    dropped = (span.dropped_attributes, span.dropped_events, span.dropped_links)
+    cut = sum(event.attributes.dropped for event in span._events)
+    assert sum(dropped) + cut > 0
+
+
+@pytest.mark.skipif(not hasattr(SpanProcessor, "_on_ending"), reason="an older SDK")
+def test_processors_that_see_spans_ending_get_them(pipeline):
+    """Where a processor wants to see spans just before they end, it does."""
+    with capture() as found:
+
+        @pipeline.stage
+        def work(event):
+            return event
+
+        ending = Ending()
+        found.tracer_provider.add_span_processor(ending)
+        work(1)
+    assert ending.seen == [("ingest unit", "_Span"), ("process work", "_Span")]
+
+
+def test_spans_are_built_in_the_order_that_this_sdk_takes(pipeline):
+    """By position or by name, a span of the SDK is made of the same parts."""
+    span = Deferred("work", 0, began=1, attributes={"a": 1}, sampled=True)
+    span.ended = 3
+    provider = TracerProvider(shutdown_on_exit=False)
+    assert _recorder._TAKES == _recorder._PARTS
+    made = _recorder.readable(span, provider, None, None)
+    again = _recorder._by_name(
+        made.name,
+        made.context,
+        made.parent,
+        made.resource,
+        made.attributes,
+        made.events,
+        made.links,
+        made.kind,
+        None,
+        made.status,
+        made.start_time,
+        made.end_time,
+        made.instrumentation_scope,
+    )
+    assert again.to_json() == made.to_json()
+    assert made.end_time - made.start_time == 2
+
+
+def test_ids_are_those_that_the_api_would_check():
+    """A new span's ids are the same object as the API makes, only sooner."""
+    for sampled in (False, True):
+        ids = fresh_ids(0, sampled=sampled)
+        flags = trace.TraceFlags(sampled)
+        checked = trace.SpanContext(ids.trace_id, ids.span_id, False, flags)
+        assert type(ids) is trace.SpanContext
+        assert (ids, ids.is_valid, ids.trace_state) == (checked, True, {})

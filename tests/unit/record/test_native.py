@@ -19,6 +19,7 @@ from opentelemetry import trace
 from stagelight import _compiled, _folding
 from stagelight._cells import BOUNDS, pack, unpack
 from stagelight._deferred import Deferred
+from stagelight._distribution import BATCH
 from stagelight._extension import NATIVE
 from stagelight._pauses import Pauses
 from stagelight._slots import NEVER
@@ -140,6 +141,24 @@ def test_the_count_of_none(mode, request):
         work(number)
     after = sys.getrefcount(None), sys.getrefcount(0), sys.getrefcount(False)
     assert all(abs(a - b) < 2_000 for a, b in zip(after, before, strict=True))
+
+
+def test_a_full_buffer_is_folded_at_once(pipeline):
+    """A burst does not wait for the clock: the buffer never has more than a batch."""
+
+    @pipeline.stage
+    def work(event):
+        return event
+
+    work(1)
+    slot = work.__stagelight_stage__.slot()
+    longest = 0
+    for number in range(BATCH * 3):
+        slot.roll = NEVER
+        work(number)
+        longest = max(longest, len(slot._buffer))
+    assert longest == BATCH - 1
+    assert slot.count == BATCH * 3 + 1
 
 
 @pytest.mark.parametrize("mode", ["pipeline", "quiet"])
