@@ -7,7 +7,6 @@ import inspect
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
-import wrapt
 from opentelemetry import context as otel_context
 
 from stagelight import _guard
@@ -15,6 +14,7 @@ from stagelight._aside import step_aside
 from stagelight._journey import enclosing
 from stagelight._outcomes import CODE_FILE
 from stagelight._workers import this_worker
+from stagelight.instrumentation.frameworks._wrapper import Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ class Patches:
                 raise
 
         original = inspect.getattr_static(owner, name)
-        self.put(owner, name, wrapt.FunctionWrapper(original, wrapper))
+        self.put(owner, name, Wrapper(original, wrapper))
 
     def after(self, owner: Any, name: str, tell: Tell) -> None:
         """Tell of each call that ended, and of its result.
@@ -111,7 +111,7 @@ class Patches:
             return result
 
         chosen: Any = awaited if inspect.iscoroutinefunction(inner) else wrapper
-        self.put(owner, name, wrapt.FunctionWrapper(original, chosen))
+        self.put(owner, name, Wrapper(original, chosen))
 
     def timed(self, owner: Any, name: str, tell: Callable[[float], object]) -> None:
         """Tell of each call that ended when it began.
@@ -135,7 +135,7 @@ class Patches:
                 _quietly(tell, began)
 
         original = inspect.getattr_static(owner, name)
-        self.put(owner, name, wrapt.FunctionWrapper(original, wrapper))
+        self.put(owner, name, Wrapper(original, wrapper))
 
     def replace(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
         """Put a function of our own in the place of one, pickled by the same name.
@@ -198,7 +198,7 @@ def observed(function: Any, observe: Observe) -> Any:
     inner = getattr(function, "__func__", function)
     coroutine = inspect.iscoroutinefunction(inner)
     wrapper = (_coroutine if coroutine else _plain)(observe)
-    return wrapt.FunctionWrapper(function, wrapper)
+    return Wrapper(function, wrapper)
 
 
 def _quietly(function: Callable[..., object], *args: Any) -> Any:

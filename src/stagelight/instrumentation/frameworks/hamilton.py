@@ -11,8 +11,6 @@ import inspect
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
-import wrapt
-
 from stagelight.instrumentation.frameworks._calls import Call
 from stagelight.instrumentation.frameworks._delivery import (
     carrier,
@@ -22,6 +20,7 @@ from stagelight.instrumentation.frameworks._delivery import (
 )
 from stagelight.instrumentation.frameworks._patches import observed
 from stagelight.instrumentation.frameworks._steps import Step, qualified, step
+from stagelight.instrumentation.frameworks._wrapper import Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,7 +106,7 @@ def _is_async(adapters: Any) -> bool:
 def _async_node(adapter: Any, _args: Any, kwargs: dict[str, Any]) -> None:
     node = kwargs["node_"]
     function = node.callable
-    if isinstance(function, wrapt.FunctionWrapper) or _is_traced(adapter.adapter):
+    if isinstance(function, Wrapper) or _is_traced(adapter.adapter):
         return
     kind: Kind = "coroutine" if inspect.iscoroutinefunction(function) else "call"
     made = _step(node, kind)

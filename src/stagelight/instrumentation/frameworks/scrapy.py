@@ -14,8 +14,6 @@ from contextvars import ContextVar
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Final
 
-import wrapt
-
 from stagelight import _guard, _names
 from stagelight._aside import step_aside
 from stagelight.instrumentation.frameworks._attempts import given_up, retrying
@@ -26,6 +24,7 @@ from stagelight.instrumentation.frameworks._lazy import Lazy
 from stagelight.instrumentation.frameworks._patches import observed
 from stagelight.instrumentation.frameworks._run_trace import RunTrace, exported
 from stagelight.instrumentation.frameworks._steps import means, qualified, step
+from stagelight.instrumentation.frameworks._wrapper import Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +65,7 @@ def _scraper(module: Any, patches: Patches) -> None:
     patches.put(
         module.Scraper,
         "call_spider_async",
-        wrapt.FunctionWrapper(module.Scraper.call_spider_async, _callback),
+        Wrapper(module.Scraper.call_spider_async, _callback),
     )
     patches.before(module.Scraper, "_process_spidermw_output_async", _output)
 
@@ -230,7 +229,7 @@ def _added(manager: Any, args: tuple[Any, ...], _kwargs: Any, _result: object) -
     if not hasattr(pipeline, "process_item") or not methods:
         return
     method = methods[-1]
-    if isinstance(method, wrapt.FunctionWrapper):
+    if isinstance(method, Wrapper):
         return
     name = type(pipeline).__qualname__
     coroutine = inspect.iscoroutinefunction(method)

@@ -11,8 +11,6 @@ import weakref
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
-import wrapt
-
 from stagelight import _guard
 from stagelight._tracer import TRACER
 from stagelight.instrumentation.frameworks._brokers import LocalQueue
@@ -20,6 +18,7 @@ from stagelight.instrumentation.frameworks._calls import Call
 from stagelight.instrumentation.frameworks._delivery import Delivery, here, is_inside
 from stagelight.instrumentation.frameworks._patches import observed
 from stagelight.instrumentation.frameworks._steps import qualified, step
+from stagelight.instrumentation.frameworks._wrapper import Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +47,7 @@ _ELEMENT: Final[ContextVar[tuple[Journey, str | None, int] | None]] = ContextVar
 
 
 def _core(module: Any, patches: Patches) -> None:
-    emit = wrapt.FunctionWrapper(module.Stream._emit, _emit)  # noqa: SLF001
+    emit = Wrapper(module.Stream._emit, _emit)  # noqa: SLF001
     patches.put(module.Stream, "_emit", emit)
     for name in ("map", "map_async", "starmap", "filter", "accumulate"):
         if hasattr(module, name):
