@@ -13,6 +13,7 @@ from opentelemetry import trace
 
 from stagelight import _names, _outcomes
 from stagelight._cells import BOUNDS, NANOSECONDS
+from stagelight._current import POSSIBLE
 from stagelight._deferred import (
     Deferred,
     may_record,
@@ -22,7 +23,6 @@ from stagelight._deferred import (
 )
 from stagelight._distribution import Distribution, Exemplar
 from stagelight._journey import Journey, Turn, open_journey
-from stagelight._quiet import POSSIBLE
 from stagelight._traced import Promised, Traced
 from stagelight._tracer import TRACER, is_over
 

@@ -67,6 +67,7 @@ LAYERS = [
             "_detail",
             "_toll",
             "_budget",
+            "_current",
             "_journey",
             "_outcomes",
             "_quiet",
