@@ -163,7 +163,7 @@ async_vectorcall(PyObject *op, PyObject *const *arguments, size_t flags, PyObjec
     if (self->rest != NULL) {
         return taken(self);
     }
-    Step step = {NULL, NULL, {NULL, NULL, NULL, NULL}, 0, false};
+    Step step = {NULL, NULL, NO_LIGHT, 0, false};
     PyObject *result = NULL, *item = NULL;
     int state = PyAsyncGen_CheckExact(self->inner)
         ? step_begin(&step, self->items, &self->place, true) : 0;

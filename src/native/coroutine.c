@@ -83,7 +83,7 @@ coroutine_vectorcall(PyObject *op, PyObject *const *arguments, size_t flags,
         return NULL;
     }
     PyObject *event = arguments[0], *inner = arguments[1], *result = NULL;
-    Light light = {NULL, NULL, NULL, NULL};
+    Light light = NO_LIGHT;
     PyObject *slot = slot_here(&self->place);
     if (slot == NULL) {
         return NULL;
@@ -116,13 +116,15 @@ coroutine_vectorcall(PyObject *op, PyObject *const *arguments, size_t flags,
     PyObject *value = NULL;
     PySendResult state = PyIter_Send(inner, Py_None, &value);
     if (state == PYGEN_NEXT) {
-        result = go_on(&light, slot, worker, inner, value, event, start);
+        result = turn_give(&light) < 0 ? NULL
+            : go_on(&light, slot, worker, inner, value, event, start);
         Py_DECREF(value);
     } else if (state == PYGEN_RETURN) {
         result = finish_plainly(is_light ? &light : NULL, slot, worker, event, value,
                                 start) < 0 ? NULL : Py_NewRef(value);
         Py_DECREF(value);
     } else {
+        (void)turn_give(&light);
         fail_plainly(is_light ? &light : NULL, slot, worker, event, start);
     }
 done:

@@ -82,7 +82,7 @@ items_vectorcall(PyObject *op, PyObject *const *arguments, size_t flags, PyObjec
         PyErr_SetString(PyExc_TypeError, "it is over, or got arguments");
         return NULL;
     }
-    Step step = {NULL, NULL, {NULL, NULL, NULL, NULL}, 0, false};
+    Step step = {NULL, NULL, NO_LIGHT, 0, false};
     PyObject *told[3] = {self->items, NULL, NULL}, *item = NULL;
     int state = step_begin(&step, self->items, &self->place, false);
     bool plain = state == 1;

@@ -8,7 +8,13 @@
 /* A light call in default mode, on the thread's trail or on a fetched event. */
 typedef struct {
     PyObject *quiet, *trail, *turn, *token;
+    PyObject *rested; /* the task's own context before it, which holds a turn */
+    /* Whether the task has the turn: since before; since it began; from its begin on,
+       or from its end on, unless ``rested`` can take it. */
+    enum { HELD, GIVEN, TO_GIVE, AT_END } held;
 } Light;
+
+#define NO_LIGHT ((Light){NULL, NULL, NULL, NULL, NULL, HELD})
 
 void light_clear(Light *light);
 int nothing_current(void);
@@ -28,6 +34,8 @@ int finish_plainly(Light *light, PyObject *slot, PyObject *worker, PyObject *eve
 void fail_plainly(Light *light, PyObject *slot, PyObject *worker, PyObject *event,
                   long long start);
 
+int turn_give(Light *light);
+int turn_left(Light *light);
 int turn_note(PyObject *turn, PyObject *slot, PyObject *result, long long start,
               long long end);
 

@@ -64,6 +64,7 @@ bind(PyObject *module, PyObject *arguments, PyObject *names)
 #define SLOT_FIELD(name) FIELD(slot, name)
 #define WORKER_FIELD(name) FIELD(worker, name)
 #define QUIET_FIELD(name) FIELD(quiet, name)
+#define RESTED_FIELD(name) FIELD(rested, name)
 #define TRACER_FIELD(name) FIELD(tracer, name)
 #define ITEMS_FIELD(name) FIELD(items, name)
 #define RUN_FIELD(name) FIELD(run, name)
@@ -73,6 +74,7 @@ bind(PyObject *module, PyObject *arguments, PyObject *names)
         || take_type(names, "Quiet", &bound.quiet_type) < 0
         || take_type(names, "Context", &bound.context_type) < 0
         || take_type(names, "Items", &bound.items_type) < 0
+        || take_type(names, "Rested", &bound.rested_type) < 0
         || take_type(names, "Run", &bound.run_type) < 0
         || take_type(names, "Tracer", &bound.tracer_type) < 0
         || take_type(names, "Buffer", &bound.buffer_type) < 0
@@ -86,6 +88,7 @@ bind(PyObject *module, PyObject *arguments, PyObject *names)
     SLOT_FIELDS(SLOT_FIELD)
     WORKER_FIELDS(WORKER_FIELD)
     QUIET_FIELDS(QUIET_FIELD)
+    RESTED_FIELDS(RESTED_FIELD)
     TRACER_FIELDS(TRACER_FIELD)
     ITEMS_FIELDS(ITEMS_FIELD)
     RUN_FIELDS(RUN_FIELD)
@@ -204,6 +207,8 @@ PyInit__native(void)
         || PyModule_AddObject(module, "AsyncItems",
                               Py_NewRef((PyObject *)&AsyncItemsType)) < 0
         || PyModule_AddObject(module, "Ended", Py_NewRef(ended)) < 0
+        || PyModule_AddObject(module, "LightTurn",
+                              Py_NewRef((PyObject *)&LightTurnType)) < 0
         || PyModule_AddObject(module, "Coroutine",
                               Py_NewRef((PyObject *)&CoroutineType)) < 0
         || PyModule_AddObject(module, "Rest", Py_NewRef((PyObject *)&RestType)) < 0

@@ -20,6 +20,7 @@
     F(alert) F(idle) F(journey) F(pending) F(quiet) F(recent) F(slot) F(special)      \
     F(trail) F(turn)
 #define QUIET_FIELDS(F) F(slot) F(span)
+#define RESTED_FIELDS(F) F(base) F(turn)
 #define TRACER_FIELDS(F) F(due) F(running) F(sdk_decides)
 #define ITEMS_FIELDS(F)                                                           \
     F(_light) F(_start) F(_token) F(_traced) F(run) F(source)
@@ -35,10 +36,11 @@
 
 typedef struct {
     PyTypeObject *slot_type, *worker_type, *quiet_type, *context_type, *tracer_type;
-    PyTypeObject *items_type, *run_type, *buffer_type;
+    PyTypeObject *items_type, *rested_type, *run_type, *buffer_type;
     struct { SLOT_FIELDS(OFFSET) } slot;
     struct { WORKER_FIELDS(OFFSET) } worker;
     struct { QUIET_FIELDS(OFFSET) } quiet;
+    struct { RESTED_FIELDS(OFFSET) } rested;
     struct { TRACER_FIELDS(OFFSET) } tracer;
     struct { ITEMS_FIELDS(OFFSET) } items;
     struct { RUN_FIELDS(OFFSET) } run;
@@ -68,6 +70,7 @@ PyObject *count_in(PyObject *module, PyObject *const *arguments, Py_ssize_t numb
 #define SLOT(object, name) AT(object, bound.slot.name)
 #define WORKER(object, name) AT(object, bound.worker.name)
 #define QUIET(object, name) AT(object, bound.quiet.name)
+#define RESTED(object, name) AT(object, bound.rested.name)
 #define ITEMS(object, name) AT(object, bound.items.name)
 #define RUN(object, name) AT(object, bound.run.name)
 #define TRACER(name) AT(bound.tracer_object, bound.tracer.name)

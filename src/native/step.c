@@ -24,6 +24,12 @@ begin_in_task(Step *step)
     if (state <= 0) {
         return state;
     }
+    PyObject *before = NULL;
+    if (turn_now(&before, &step->light.rested) < 0) {
+        return -1;
+    }
+    Py_XDECREF(before);
+    step->light.held = AT_END;
     step->light.turn = turn_new(step->slot, step->start);
     step->light.quiet = Py_NewRef(WORKER(step->worker, quiet));
     return step->light.turn == NULL ? -1 : 1;
@@ -108,16 +114,11 @@ step_end(Step *step, PyObject *items, PyObject *item)
     if (light_leave(&step->light, slot, worker, end - step->start) < 0) {
         return -1;
     }
-    int failed;
     if (WORKER(worker, special) != Py_False) {
         PyObject *event = RUN(ITEMS(items, run), event);
-        failed = light_finish(&step->light, slot, worker, event, item, step->start, end);
-    } else {
-        failed = add_sample(slot, end, end - step->start);
-        if (!failed) {
-            failed = light_note(&step->light, slot, worker, item, step->start, end);
-        }
+        return light_finish(&step->light, slot, worker, event, item, step->start, end);
     }
-    PyObject *turn = step->light.turn;
-    return failed || turn == NULL ? failed : turn_set(turn);
+    int failed = add_sample(slot, end, end - step->start);
+    return failed ? failed
+        : light_note(&step->light, slot, worker, item, step->start, end);
 }

@@ -44,6 +44,26 @@ is_over(PyObject *turn, PyObject *event)
     return over;
 }
 
+/* The running task's turn, and the context that holds it if a light call left it there,
+   as ``TASK_TURN.get()`` finds it. */
+int
+turn_now(PyObject **turn, PyObject **rested)
+{
+    PyObject *context = NULL;
+    if (PyContextVar_Get(bound.task_turn, NULL, turn) < 0
+        || PyContextVar_Get(bound.current, NULL, &context) < 0) {
+        return -1;
+    }
+    if (context != NULL && Py_TYPE(context) == bound.rested_type && *turn != NULL
+        && RESTED(context, base) == *turn && RESTED(context, turn) != NULL) {
+        put(turn, Py_NewRef(RESTED(context, turn)));
+        *rested = context;
+    } else {
+        Py_XDECREF(context);
+    }
+    return 0;
+}
+
 /* Whether a task runs in this thread, as far as can be told without Python: 1, 0 or -1
    on an error. Where its loop made the turn there is no need to ask for the loop, which
    looks for a fork each time. */
@@ -101,7 +121,7 @@ turn_claim(Light *light, PyObject *slot, PyObject *worker, PyObject *event,
         return state;
     }
     PyObject *before = NULL;
-    if (PyContextVar_Get(bound.task_turn, NULL, &before) < 0) {
+    if (turn_now(&before, &light->rested) < 0) {
         return -1;
     }
     if (before != NULL && Py_TYPE(before) == &LightTurnType) {
@@ -121,14 +141,55 @@ turn_claim(Light *light, PyObject *slot, PyObject *worker, PyObject *event,
         return 0;
     }
     light->turn = turn_new(slot, start);
-    return light->turn == NULL || turn_set(light->turn) < 0 ? -1 : 1;
+    light->held = TO_GIVE;
+    return light->turn == NULL ? -1 : 1;
 }
 
-/* Make a turn that of the running task. */
+/* Make a light call's turn that of the running task, where that is still to do; what is
+   being raised stays so. */
 int
-turn_set(PyObject *turn)
+turn_give(Light *light)
 {
-    PyObject *token = PyContextVar_Set(bound.task_turn, turn);
+    if (light->held < TO_GIVE) {
+        return 0;
+    }
+    PyObject *kind, *error, *trace;
+    PyErr_Fetch(&kind, &error, &trace);
+    PyObject *token = PyContextVar_Set(bound.task_turn, light->turn);
+    int failed = token == NULL ? -1 : 0;
+    Py_XDECREF(token);
+    light->held = GIVEN;
+    if (kind != NULL) {
+        PyErr_Restore(kind, error, trace);
+    }
+    return failed;
+}
+
+/* The same at its end, in the context that is current again: the task's next call then
+   need not set a variable. */
+int
+turn_left(Light *light)
+{
+    if (light->rested != NULL) {
+        put_new(&RESTED(light->rested, turn), light->turn);
+        return 0;
+    }
+    PyObject *turn = NULL;
+    if (turn_give(light) < 0 || PyContextVar_Get(bound.task_turn, NULL, &turn) < 0) {
+        return -1;
+    }
+    Py_XDECREF(turn);
+    if (turn != light->turn) {
+        return 0; /* what was fetched meanwhile */
+    }
+    PyObject *rested = PyObject_CallNoArgs((PyObject *)bound.rested_type);
+    if (rested == NULL) {
+        return -1;
+    }
+    put_new(&RESTED(rested, base), turn);
+    put_new(&RESTED(rested, turn), turn);
+    PyObject *token = PyContextVar_Set(bound.current, rested);
+    Py_DECREF(rested);
     Py_XDECREF(token);
     return token == NULL ? -1 : 0;
 }

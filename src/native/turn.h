@@ -30,6 +30,6 @@ int task_runs(PyObject *worker);
 int untraced(PyObject *worker, long long start);
 int turn_claim(Light *light, PyObject *slot, PyObject *worker, PyObject *event,
                long long start);
-int turn_set(PyObject *turn);
+int turn_now(PyObject **turn, PyObject **rested);
 
 #endif

@@ -25,13 +25,14 @@ from stagelight._bodies import (
     OLD_COROUTINE,
 )
 from stagelight._compiled import native_names
+from stagelight._current import CURRENT
 from stagelight._deferred import remember
 from stagelight._driving import drive, drive_on
 from stagelight._frames import enter, fail, finish
 from stagelight._items import begin_items
 from stagelight._light import light_fail, light_finish
 from stagelight._outcomes import CODE_FILE
-from stagelight._quiet import CURRENT, references
+from stagelight._quiet import references
 from stagelight._tracer import TRACER
 from stagelight._trail import claim, goes_on, stale
 

@@ -14,6 +14,7 @@ from opentelemetry.context import Context
 
 from stagelight import _names
 from stagelight._async_items import first_step, rest
+from stagelight._current import CURRENT, Rested
 from stagelight._deferred import remember
 from stagelight._distribution import BATCH
 from stagelight._driving import drive, drive_on
@@ -22,7 +23,7 @@ from stagelight._frames import fail, finish
 from stagelight._items import Items
 from stagelight._journey import FAN_OUT, TASK_TURN
 from stagelight._light import light_fail, light_finish
-from stagelight._quiet import CURRENT, Quiet
+from stagelight._quiet import Quiet
 from stagelight._runs import Run
 from stagelight._slots import Slot, Worker
 from stagelight._tracer import TRACER, Tracer
@@ -43,6 +44,7 @@ def _bound() -> bool:
             Context=Context,
             Items=Items,
             Quiet=Quiet,
+            Rested=Rested,
             Run=Run,
             Slot=Slot,
             Tracer=Tracer,
@@ -67,7 +69,7 @@ def _bound() -> bool:
             stale=stale,
             success=_names.SUCCESS,
             task_journey=task_journey,
-            task_turn=TASK_TURN,
+            task_turn=TASK_TURN.variable,
             tracer=TRACER,
         )
     except (AttributeError, TypeError):

@@ -10,12 +10,11 @@ from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any
 
 from stagelight import _guard, _names, _outcomes, _sinks
+from stagelight._current import CURRENT, POSSIBLE
 from stagelight._frames import finish
 from stagelight._journey import Journey, Turn, calm, open_journey, set_turn
 from stagelight._light import light_finish
 from stagelight._quiet import (
-    CURRENT,
-    POSSIBLE,
     UNSHARED,
     Quiet,
     light_journey,

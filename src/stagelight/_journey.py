@@ -8,7 +8,6 @@ token bucket, unless ``OTEL_TRACES_SAMPLER`` asks the SDK to decide.
 from __future__ import annotations
 
 import os
-from contextvars import ContextVar
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +15,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 
 from stagelight import _names
+from stagelight._current import TurnVariable
 from stagelight._deferred import RECORDERS, Deferred, may_record, within
 from stagelight._slots import PENDING, Slot, Worker
 from stagelight._tracer import TRACER
@@ -155,7 +155,7 @@ class TaskTurn(Turn):
 
 
 #: The turn of an asyncio task; threads keep theirs in ``Worker``.
-TASK_TURN: Final[ContextVar[Turn | None]] = ContextVar("stagelight_turn", default=None)
+TASK_TURN: Final = TurnVariable()
 
 
 def end_turn(turn: Turn, worker: Worker | None = None) -> None:

@@ -8,8 +8,9 @@ from time import perf_counter_ns as clock
 from typing import Any, Final
 
 from stagelight._call import compile_wrapper
+from stagelight._current import CURRENT, POSSIBLE
 from stagelight._distribution import NEVER
-from stagelight._quiet import CURRENT, POSSIBLE, Quiet
+from stagelight._quiet import Quiet
 from stagelight._records import StageRecord
 from stagelight._registry import PipelineRecord
 from stagelight._slots import NO_SLOT, ON_TURN, PENDING, TRACING, Slot, Worker

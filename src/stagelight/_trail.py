@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stagelight import _guard
+from stagelight._current import CURRENT, POSSIBLE
 from stagelight._deferred import remember
 from stagelight._journey import (
     FAN_OUT,
@@ -19,7 +20,7 @@ from stagelight._journey import (
     in_loop,
     leave_turn,
 )
-from stagelight._quiet import CURRENT, NOWHERE, POSSIBLE, Quiet, steps
+from stagelight._quiet import NOWHERE, Quiet, steps
 from stagelight._tracer import TRACER
 
 if TYPE_CHECKING:

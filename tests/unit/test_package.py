@@ -68,6 +68,7 @@ LAYERS = [
             "_detail",
             "_toll",
             "_budget",
+            "_current",
             "_journey",
             "_outcomes",
             "_aside",
