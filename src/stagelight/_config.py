@@ -6,8 +6,6 @@ cannot be right is an error that names its place, its key and what would be acce
 
 from __future__ import annotations
 
-import difflib
-import json
 import os
 import sys
 from dataclasses import dataclass
@@ -133,6 +131,8 @@ def load(
 def _known(given: str, key: str | None, origin: str, known: list[str]) -> None:
     if key in READERS:
         return
+    import difflib
+
     near = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}? " if near else ""
     raise ConfigurationError(
@@ -184,6 +184,8 @@ def _parse(path: Path, data: bytes) -> dict[str, Any]:
 
 
 def _json(text: str) -> Any:
+    import json
+
     try:
         return json.loads(text)
     except ValueError:

@@ -8,15 +8,12 @@ its main module runs.
 from __future__ import annotations
 
 import os
-import pickle
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as otel_context
-from opentelemetry import propagate
 
 from stagelight import _failures, _guard
-from stagelight._carrier import pack
 from stagelight._journey import Journey
 from stagelight._register import default_name
 from stagelight.instrumentation import (
@@ -120,6 +117,10 @@ def beginning() -> object | None:
 
 
 def _message(settings: Settings, *, exporting: bool) -> bytes:
+    import pickle
+
+    from stagelight._carrier import pack
+
     named = replace(settings, pipeline=settings.pipeline or default_name())
     names = _matching.main_names()[1:]
     service = settings.pipeline or next(iter(names), None)
@@ -133,6 +134,10 @@ def begin(message: bytes) -> None:
     Args:
         message: What the parent sent.
     """
+    import pickle
+
+    from opentelemetry import propagate
+
     try:
         known = pickle.loads(message)  # noqa: S301 - ours
         settings, service, names, folders, exporting, carrier = known
