@@ -71,8 +71,10 @@ class QueueRecord:
     def blocked_time(self) -> int:
         """Time producers waited, open waits included; never goes back."""
         with self.lock:
-            now = clock()
-            total = self.blocked + sum(now - at for at in self.blocking.values())
+            total = self.blocked
+            if self.blocking:
+                now = clock()
+                total += sum([now - at for at in self.blocking.values()])
             self._blocked_floor = max(self._blocked_floor, total)
             return self._blocked_floor
 

@@ -197,7 +197,7 @@ class StageRecord(SlotRecord):
         self.began = 0
         self._joined = (frozenset[str](),) * 3
         self._error_types: set[str] = set()
-        self._floor: dict[str, int] = {}
+        self._floor = dict.fromkeys(_names.WORKER_STATES, 0)
 
     def slot(self) -> Slot:
         """This thread's slot, made on its first use."""
@@ -289,10 +289,12 @@ class StageRecord(SlotRecord):
                     workers[state] += 1
             reading.attended += totals.attended
             reading.oldest = now - min(starts) if starts else 0
+            floor = self._floor
             for state, value in seconds.items():
                 # An open interval may be read twice across its end: never go back.
-                self._floor[state] = max(self._floor.get(state, 0), value)
-            reading.seconds = dict(self._floor)
+                if value > floor[state]:
+                    floor[state] = value
+            reading.seconds = floor.copy()
             reading.workers = workers
             return reading
 
@@ -301,7 +303,7 @@ class StageRecord(SlotRecord):
         super().after_fork()
         self.inherited = True
         self.began = clock() if self.slots else 0
-        self._floor = {}
+        self._floor = dict.fromkeys(_names.WORKER_STATES, 0)
         self.blocked_peak = Peak()
 
 

@@ -145,7 +145,8 @@ def see_stage(
     threads = 0
     with record.lock:
         for slot in record.slots:
-            inside += sum(now - at for at in slot.opened)
+            if opened := slot.opened:
+                inside += sum([now - at for at in opened])
             worker = slot.worker
             current = worker.slot is slot
             threads += current
@@ -165,7 +166,7 @@ def see_stage(
         retries=totals.retries,
         active=reading.active,
         oldest=reading.oldest,
-        seconds=reading.seconds or dict.fromkeys(_names.WORKER_STATES, 0),
+        seconds=reading.seconds,
         inside=inside,
         threads=threads,
         inputs=inputs,
@@ -188,7 +189,7 @@ def see_queue(record: QueueRecord) -> QueueSight:
         capacity=record.capacity(),
         enqueued=record.enqueued,
         dequeued=record.dequeued,
-        refused=sum(list(record.refused.values())),
+        refused=sum(list(record.refused.values())) if record.refused else 0,
         blocked=record.blocked_time(),
         wait=wait,
         oldest_age=record.oldest_age(),
