@@ -87,7 +87,7 @@ def values_at(
             lower = BOUNDS[index - 1] if index else 0
             upper = BOUNDS[index] if index < _LAST else top
             value = lower + (upper - lower) * (wanted - below) / number
-            value = top if value > top else bottom if value < bottom else value
+            value = top if value > top else max(value, bottom)
             found.append(value / NANOSECONDS)
             wanted = next(left, inf)
         if wanted is inf:

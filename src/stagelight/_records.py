@@ -292,8 +292,7 @@ class StageRecord(SlotRecord):
             floor = self._floor
             for state, value in seconds.items():
                 # An open interval may be read twice across its end: never go back.
-                if value > floor[state]:
-                    floor[state] = value
+                floor[state] = max(floor[state], value)
             reading.seconds = floor.copy()
             reading.workers = workers
             return reading

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING
 
-from stagelight import _cpu, _names
+from stagelight import _cpu
 from stagelight._registry import REGISTRY
 from stagelight._slices import Slices
 

@@ -72,7 +72,9 @@ def _fetched(window: Window) -> Iterator[Finding]:
         calls = sum([stage.sight.count + stage.sight.active for stage in behind])
         fetched = queue.sight.dequeued
         lost = fetched - calls
-        if lost > _ON_THE_WAY and lost > max(_slack(queue, window), fetched * _SHARE) and (
+        if lost <= _ON_THE_WAY:
+            continue
+        if lost > max(_slack(queue, window), fetched * _SHARE) and (
             not calls or fetched / calls < _BATCH
         ):
             names = ", ".join(sorted(stage.sight.name for stage in behind))

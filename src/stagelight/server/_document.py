@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _FIELDS: Final[dict[type, tuple[tuple[str, ...], attrgetter[Any]]]] = {}
 
 
-def make_document(
+def make_document(  # noqa: PLR0913 - keyword only, all optional
     monitor: Monitor,
     failed: FailedEvents,
     *,
