@@ -196,6 +196,8 @@ class StageRecord(SlotRecord):
         #: Clock when it was called first, else 0.
         self.began = 0
         self._joined = (frozenset[str](),) * 3
+        #: Tasks that wait for room after it or in it: when they began, and whether in it.
+        self.held: dict[object, tuple[int, bool]] = {}
         self._error_types: set[str] = set()
         self._floor = dict.fromkeys(_names.WORKER_STATES, 0)
 
@@ -287,6 +289,10 @@ class StageRecord(SlotRecord):
                     seconds[state] += lasting
                     reading.attended += lasting
                     workers[state] += 1
+            if self.held:
+                seconds[_names.BLOCKED_STATE] += sum(
+                    [max(now - since, 0) for since, _ in list(self.held.values())]
+                )
             reading.attended += totals.attended
             reading.oldest = now - min(starts) if starts else 0
             floor = self._floor
@@ -302,6 +308,7 @@ class StageRecord(SlotRecord):
         super().after_fork()
         self.inherited = True
         self.began = clock() if self.slots else 0
+        self.held = {}
         self._floor = dict.fromkeys(_names.WORKER_STATES, 0)
         self.blocked_peak = Peak()
 

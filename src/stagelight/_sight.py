@@ -156,6 +156,9 @@ def see_stage(
             if seen is None:
                 seen = workers[id(worker)] = WorkerSight(_cpu.spent(worker), {})
             seen.busy[record.name] = slot.busy + own
+    for since, within in list(record.held.values()) if record.held else ():
+        if within:
+            inside -= max(now - since, 0)
     inputs, outputs, inner = record.joined()
     return StageSight(
         name=record.name,
