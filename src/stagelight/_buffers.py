@@ -7,7 +7,7 @@ from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any
 
 from stagelight._distribution import Distribution
-from stagelight._records import Peak
+from stagelight._peak import Peak
 
 if TYPE_CHECKING:
     import weakref

@@ -105,7 +105,8 @@ def _put_hook(kind: Any) -> Any:
         flow.speak()
         flow.record.begin_block(key, now)
         if slot is not None:
-            slot.stage.held[key] = (now, here is not None)
+            within = slot is getattr(here, "slot", here)
+            slot.stage.held[key] = (now, within)
         try:
             return await outer_put(self, *arguments, **named)
         except BaseException as error:
@@ -155,10 +156,12 @@ def _held(here: Frame | Run | Slot | None) -> Slot | None:
 
     Asked before it waits. A task may wait long where others come first again and again.
     """
-    if here is None:
-        turn = TASK_TURN.get()
-        return turn.slot if turn is not None else None
-    return here if isinstance(here, Slot) else here.slot
+    if isinstance(here, Slot):
+        return here
+    if here is not None and hasattr(here, "slot"):
+        return here.slot
+    turn = TASK_TURN.get()
+    return turn.slot if turn is not None else None
 
 
 def _mirror_for(kind: Any) -> Mirror:
