@@ -87,7 +87,7 @@ def subtract(later: int, earlier: int) -> tuple[int, bool]:
         earlier: The same.
 
     Returns:
-        What is left, and whether no cell had more before.
+        What is left, and whether it is certain that no cell had more before.
     """
     difference = (later | _SPARE) - earlier
     if difference & _SPARE == _SPARE:
