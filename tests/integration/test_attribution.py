@@ -121,6 +121,7 @@ def test_the_bottleneck_is_named_and_its_gain_predicted(
     calm = sum(result.disturbed <= DISTURBED for result in results)
     sys.stdout.write(
         f"{named} named, {predicted} predicted of {len(results)}; {calm} undisturbed\n"
+        + "".join(f"{one}\n" for one in wrong)
     )
     assert named >= 0.95 * len(results), wrong
     assert predicted >= 0.95 * len(results), wrong
