@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import MutableSequence
+from math import inf
 from typing import Final
 
 from stagelight._cells import BOUNDS, FIELD, NANOSECONDS
@@ -78,15 +79,18 @@ def values_at(
 ) -> list[float]:
     """The values of ascending ranks in seconds, interpolated inside their cells."""
     found: list[float] = []
-    below, wanted = 0, ranks[0]
+    below, left = 0, iter(ranks)
+    wanted = next(left)
     for index, number in cells.items():
-        while below + number >= wanted:
+        reached = below + number
+        while reached >= wanted:
             lower = BOUNDS[index - 1] if index else 0
             upper = BOUNDS[index] if index < _LAST else top
-            value = lower + (upper - lower) * max(wanted - below, 0) / number
-            found.append(min(max(value, bottom), top) / NANOSECONDS)
-            if len(found) == len(ranks):
-                return found
-            wanted = ranks[len(found)]
-        below += number
+            value = lower + (upper - lower) * (wanted - below) / number
+            value = top if value > top else max(value, bottom)
+            found.append(value / NANOSECONDS)
+            wanted = next(left, inf)
+        if wanted is inf:
+            return found
+        below = reached
     return found + [top / NANOSECONDS] * (len(ranks) - len(found))

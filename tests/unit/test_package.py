@@ -58,6 +58,7 @@ LAYERS = [
             "_shapes",
             "_slots",
             "_workers",
+            "_peak",
             "_records",
             "_buffers",
             "_registry",
