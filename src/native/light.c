@@ -114,22 +114,24 @@ light_begin(Light *light, PyObject *slot, PyObject *worker, PyObject *event,
 
 /* Make the call's context current; from here on it has begun. */
 int
-light_enter(Light *light, PyObject *slot)
+light_enter(Light *light, PyObject *slot, long long start)
 {
-    put_new(&SLOT(slot, turn), light->turn == NULL ? Py_None : light->turn);
-    if (light->quiet == NULL) {
-        return 0;
-    }
-    put_new(&QUIET(light->quiet, slot), slot);
-    light->token = PyContextVar_Set(bound.current, light->quiet);
-    if (light->token == NULL) {
-        return -1;
+    if (light->quiet != NULL) {
+        put_new(&QUIET(light->quiet, slot), slot);
+        light->token = PyContextVar_Set(bound.current, light->quiet);
+        if (light->token == NULL) {
+            return -1;
+        }
     }
     /* One reference is the token's, one is ours: another one is that of a copy of the
        task's context, which must not see what becomes of it. */
     if (light->rested != NULL && Py_REFCNT(light->rested) != 2) {
         Py_CLEAR(light->rested);
     }
+    if (light->held == TO_MAKE && turn_make(light, slot, start) < 0) {
+        return -1;
+    }
+    put_new(&SLOT(slot, turn), OR_NONE(light->turn));
     return light->held == TO_GIVE && light->rested == NULL ? turn_give(light) : 0;
 }
 

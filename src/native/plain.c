@@ -12,7 +12,7 @@ enter_plainly(Light *light, PyObject *slot, PyObject *worker, long long start)
     }
     put_new(&WORKER(worker, slot), slot);
     put(&SLOT(slot, since), since);
-    if (light != NULL && light_enter(light, slot) < 0) {
+    if (light != NULL && light_enter(light, slot, start) < 0) {
         put_new(&SLOT(slot, since), bound.zero);
         return -1;
     }

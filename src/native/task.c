@@ -136,13 +136,27 @@ turn_claim(Light *light, PyObject *slot, PyObject *worker, PyObject *event,
     } else {
         state = before == NULL || before == Py_None || is_over(before, event) ? 0 : -1;
     }
-    Py_XDECREF(before);
     if (state < 0) {
+        Py_XDECREF(before);
         return 0;
     }
-    light->turn = turn_new(slot, start);
+    light->turn = before;
+    light->held = TO_MAKE;
+    return 1;
+}
+
+/* Make the turn of a light call, out of the one before it where only this task has it. */
+int
+turn_make(Light *light, PyObject *slot, long long start)
+{
+    if (light->rested != NULL && Py_REFCNT(light->turn) == 2) {
+        turn_again((LightTurn *)light->turn, slot, start);
+        light->held = HELD;
+        return 0;
+    }
+    put(&light->turn, turn_new(slot, start));
     light->held = TO_GIVE;
-    return light->turn == NULL ? -1 : 1;
+    return light->turn == NULL ? -1 : 0;
 }
 
 /* Make a light call's turn that of the running task, where that is still to do; what is

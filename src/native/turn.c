@@ -32,6 +32,28 @@ turn_new(PyObject *slot, long long start)
     return (PyObject *)turn;
 }
 
+/* Make a turn that nobody else knows that of another event. */
+void
+turn_again(LightTurn *turn, PyObject *slot, long long start)
+{
+    for (int place = 1; place < turn->number; place++) {
+        Py_DECREF(turn->steps[place].slot);
+    }
+    turn->number = 1;
+    put_new(&turn->steps[0].slot, slot);
+    turn->steps[0].begun = start;
+    turn->steps[0].ended = 0;
+    Py_CLEAR(turn->journey);
+    Py_CLEAR(turn->within);
+    Py_CLEAR(turn->seen);
+    put_new(&turn->slot, Py_None);
+    put_new(&turn->outcome, bound.success);
+    turn->key = turn->ambient = 0;
+    turn->idle = turn->ended = 0;
+    turn->calls = 1;
+    turn->forwarded = false;
+}
+
 static PyObject *
 turn_journey(PyObject *op, void *closure)
 {

@@ -26,6 +26,7 @@ typedef struct {
 } LightTurn;
 
 PyObject *turn_new(PyObject *slot, long long start);
+void turn_again(LightTurn *turn, PyObject *slot, long long start);
 int task_runs(PyObject *worker);
 int untraced(PyObject *worker, long long start);
 int turn_claim(Light *light, PyObject *slot, PyObject *worker, PyObject *event,
