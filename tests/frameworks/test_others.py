@@ -106,6 +106,7 @@ def test_procrastinate(receiver: OtlpReceiver, tmp_path: Path):
     assert observed.pipeline["stages"]["__main__.flaky"]["retries"] == 1
     queues = observed.pipeline["queues"]
     assert (queues["sums"]["enqueued"], queues["sums"]["dequeued"]) == (3, 3)
+    assert (queues["other"]["enqueued"], queues["other"]["dequeued"]) == (2, 2)
     assert queues["sums"]["wait"]["count"] == 3
     found = list(observed.traces().values())
     assert found.count({"ingest program": 1, "process sums.add": 1}) == 3

@@ -118,6 +118,50 @@ def test_crawl(reactor: str, receiver: OtlpReceiver, tmp_path: Path):
     assert parents == {*ingest}
 
 
+RULES = """
+import http.server, threading
+from scrapy.crawler import CrawlerProcess
+from scrapy.exceptions import CloseSpider
+from scrapy.linkextractors import LinkExtractor
+from scrapy.spiders import CrawlSpider, Rule
+
+class Server(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = b'<a href="/list">all</a><a href="/item1">1</a><a href="/item2">2</a>'
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *args):
+        pass
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+
+class Pages(CrawlSpider):
+    name = "pages"
+    start_urls = [f"http://127.0.0.1:{server.server_port}/"]
+    rules = [Rule(LinkExtractor("list")), Rule(LinkExtractor("item"), callback="item")]
+    def item(self, response):
+        yield {"url": response.url}
+        if response.url.endswith("2"):
+            raise CloseSpider("enough")
+
+process = CrawlerProcess({"LOG_ENABLED": False, "TELNETCONSOLE_ENABLED": False})
+process.crawl(Pages)
+process.start()
+"""
+
+
+def test_rules_name_callbacks(receiver: OtlpReceiver, tmp_path: Path):
+    """Callbacks of rules have their own names; closing the spider is no failure."""
+    observed = observe(receiver, RULES, cwd=tmp_path)
+    stages = observed.pipeline["stages"]
+    assert stages["pages.parse"]["outcomes"] == {"success": 2}
+    assert stages["pages.item"]["outcomes"] == {"success": 1, "cancelled": 1}
+
+
 MANY = """
 import sys
 import scrapy

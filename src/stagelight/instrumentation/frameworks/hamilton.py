@@ -1,4 +1,4 @@
-"""Hamilton: each ``execute`` of a driver, and in it each node.
+"""Hamilton: each ``execute`` or ``materialize`` of a driver, and in it each node.
 
 Where the driver has Hamilton's own ``OpenTelemetryTracer`` there is nothing to add. In
 an asynchronous driver a node's call waits for its inputs, so what is observed there is
@@ -35,7 +35,8 @@ _TASK: Final[ContextVar[Journey | None]] = ContextVar("hamilton", default=None)
 
 
 def _driver(module: Any, patches: Patches) -> None:
-    patches.around(module.Driver, "execute", _run)
+    for name in ("execute", "raw_execute", "materialize"):
+        patches.around(module.Driver, name, _run)
 
 
 def _async_driver(module: Any, patches: Patches) -> None:

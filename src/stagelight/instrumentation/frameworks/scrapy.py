@@ -73,6 +73,7 @@ def _scraper(module: Any, patches: Patches) -> None:
 def _pipelines(module: Any, patches: Patches) -> None:
     means("scrapy.exceptions.DropItem", _names.DROPPED)
     means("scrapy.exceptions.IgnoreRequest", _names.DROPPED)
+    means("scrapy.exceptions.CloseSpider", _names.CANCELLED)
     patches.after(module.ItemPipelineManager, "_add_middleware", _added)
 
 
@@ -200,6 +201,7 @@ def _begin_callback(scraper: Any, result: Any, request: Any) -> Lazy | None:
         function = request.errback
     else:
         return None
+    function = _ruled(spider, request, function)
     name = getattr(function, "__name__", "") or type(function).__name__
     name = "parse" if name == "_parse" else name
     made = step(
@@ -214,6 +216,18 @@ def _begin_callback(scraper: Any, result: Any, request: Any) -> Lazy | None:
         _JOURNEYS[result] = journey
     _CURRENT.set(journey)
     return Lazy(made, _Id(request.url), part(journey), lambda _error: exported(journey))
+
+
+def _ruled(spider: Any, request: Any, function: Any) -> Any:
+    """What a rule of a ``CrawlSpider`` names, where it has the spider call that."""
+    kind = {"_callback": "callback", "_errback": "errback"}.get(
+        getattr(function, "__name__", "")
+    )
+    rules, number = getattr(spider, "_rules", None), request.meta.get("rule")
+    if kind is None or not rules or not isinstance(number, int):
+        return function
+    named = getattr(rules[number], kind, None)
+    return named or (spider.parse if kind == "callback" else function)
 
 
 def _output(_scraper: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
