@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import sys
 from array import array
+from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from stagelight._cells import NANOSECONDS, pack, subtract, unpack
-from stagelight._folding import folded, value_at, values_at
+from stagelight._folding import folded, packed_values_at, value_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -235,16 +236,14 @@ class Distribution:
 
     def quantiles(self) -> Quantiles:
         """Count, mean, p50, p95, p99 and maximum, in seconds."""
-        from stagelight._model import Quantiles  # for readers only
-
+        kind = _quantiles()
         packed, count, sum_, top, bottom = self._whole()
         if not count:
-            return Quantiles(0, None, None, None, None, None)
-        cells = unpack(packed)
+            return kind(0, None, None, None, None, None)
         ranks = [share * count for share in _SHARES]
-        p50, p95, p99 = values_at(ranks, cells, top, bottom)
+        p50, p95, p99 = packed_values_at(ranks, packed, count, top, bottom)
         mean = sum_ / count / NANOSECONDS
-        return Quantiles(count, mean, p50, p95, p99, top / NANOSECONDS)
+        return kind(count, mean, p50, p95, p99, top / NANOSECONDS)
 
     def quantile(self, share: float) -> float | None:
         """The value in seconds below which a share of the samples lies.
@@ -257,6 +256,14 @@ class Distribution:
         """
         packed, count, _, top, bottom = self._whole()
         return value_at(share * count, unpack(packed), top, bottom) if count else None
+
+
+@cache
+def _quantiles() -> type[Quantiles]:
+    """What only readers need is loaded with the first of them."""
+    from stagelight._model import Quantiles
+
+    return Quantiles
 
 
 def _settled(whole: Folded) -> Distribution:
