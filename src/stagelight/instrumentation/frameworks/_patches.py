@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from stagelight.instrumentation.frameworks._calls import Call
 
     Observe = Callable[[Any, tuple[Any, ...], dict[str, Any]], Call | None]
+    Direct = Callable[[], Callable[[Any, tuple[Any, ...], dict[str, Any]], Any] | None]
     Look = Callable[[Any, tuple[Any, ...], dict[str, Any]], object]
     Tell = Callable[[Any, tuple[Any, ...], dict[str, Any], Any], object]
 
@@ -188,16 +189,20 @@ class Patches:
 _ABSENT: Final = object()
 
 
-def observed(function: Any, observe: Observe) -> Any:
+def observed(function: Any, observe: Observe, direct: Direct | None = None) -> Any:
     """A function that runs its calls as ``observe`` says, and is equal to the original.
 
     Args:
         function: A function, coroutine function or bound method.
         observe: Gives the ``Call``, or None.
+        direct: Gives what runs the call of a function that is no coroutine function,
+            or None where ``observe`` is to be asked; must not fail.
     """
     inner = getattr(function, "__func__", function)
     coroutine = inspect.iscoroutinefunction(inner)
     wrapper = (_coroutine if coroutine else _plain)(observe)
+    if direct is not None and not coroutine:
+        wrapper = _directly(direct, wrapper)
     return Wrapper(function, wrapper)
 
 
@@ -235,6 +240,22 @@ def _plain(observe: Observe) -> Any:
             return wrapped(*args, **kwargs)
         try:
             return call.run(wrapped, args, kwargs)
+        except BaseException as error:
+            _trim(error)
+            raise
+
+    return wrapper
+
+
+def _directly(direct: Direct, asking: Any) -> Any:
+    def wrapper(
+        wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        call = None if suppressed() else direct()
+        if call is None:
+            return asking(wrapped, instance, args, kwargs)
+        try:
+            return call(wrapped, args, kwargs)
         except BaseException as error:
             _trim(error)
             raise
