@@ -55,6 +55,8 @@ def version(python: Path, distribution: str) -> str:
     return done.stdout.strip()
 
 
+#: Distributions whose released sources have their examples, and are packed quickly.
+RELEASED = ("luigi",)
 #: Folder of sources that cannot be had -> why.
 MISSING: dict[Path, str] = {}
 
@@ -79,8 +81,8 @@ def examples(python: Path, distribution: str, repository: str, tag: str) -> Path
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         made = Path(scratch, "made")
         reasons = [clone(repository, tag, known, made)]
-        if reasons[0]:
-            reasons.append(unpack(python, distribution, known, made))
+        if reasons[0] and distribution in RELEASED:
+            reasons.append(unpack(distribution, known, made))
         if reasons[-1]:
             MISSING[folder] = "; ".join(reasons)
         else:
@@ -113,24 +115,22 @@ def clone(repository: str, tag: str, known: str, made: Path) -> str:
     return _said("git", "clone", "-q", "--depth", "1", "-b", best, repository, made)[1]
 
 
-def unpack(python: Path, distribution: str, known: str, made: Path) -> str:
+def unpack(distribution: str, known: str, made: Path) -> str:
     """Unpack the source distribution of a version; returns why not.
 
     Args:
-        python: Whose pip is asked.
         distribution: The package.
         known: The version.
         made: Where to.
     """
     with tempfile.TemporaryDirectory() as scratch:
         why = _said(
-            python,
+            sys.executable,  # not theirs: a build would find the frameworks' backends
             "-m",
             "pip",
             "download",
             "-q",
             "--no-deps",
-            "--no-build-isolation",
             "--no-binary",
             distribution,
             "-d",
