@@ -316,7 +316,7 @@ def test_what_is_attached_between_two_stages_hides_nothing(untraced):
     async def store(event):
         return event[1], trace_id()
 
-    store = untraced.stage(store)
+    store = untraced.stage(store, name="keep")
 
     async def main():
         found = []
@@ -327,4 +327,5 @@ def test_what_is_attached_between_two_stages_hides_nothing(untraced):
             otel_context.detach(token)
         return found
 
-    assert all(first == second != 0 for first, second in asyncio.run(main()))
+    found = asyncio.run(main())
+    assert all(first == second != 0 for first, second in found)
