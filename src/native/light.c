@@ -123,9 +123,9 @@ light_enter(Light *light, PyObject *slot, long long start)
             return -1;
         }
     }
-    /* One reference is the token's, one is ours: another one is that of a copy of the
-       task's context, which must not see what becomes of it. */
-    if (light->rested != NULL && Py_REFCNT(light->rested) != 2) {
+    /* One reference is the token's, one the turn variable's, one is ours: another one is
+       that of a copy of the task's context, which must not see what becomes of it. */
+    if (light->rested != NULL && Py_REFCNT(light->rested) != 3) {
         Py_CLEAR(light->rested);
     }
     if (light->held == TO_MAKE && turn_make(light, slot, start) < 0) {

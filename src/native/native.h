@@ -20,7 +20,7 @@
     F(alert) F(idle) F(journey) F(pending) F(quiet) F(recent) F(slot) F(special)      \
     F(trail) F(turn)
 #define QUIET_FIELDS(F) F(slot) F(span)
-#define RESTED_FIELDS(F) F(base) F(turn)
+#define RESTED_FIELDS(F) F(turn)
 #define TRACER_FIELDS(F) F(due) F(running) F(sdk_decides)
 #define ITEMS_FIELDS(F)                                                           \
     F(_light) F(_start) F(_token) F(_traced) F(run) F(source)

@@ -49,18 +49,25 @@ is_over(PyObject *turn, PyObject *event)
 int
 turn_now(PyObject **turn, PyObject **rested)
 {
-    PyObject *context = NULL;
-    if (PyContextVar_Get(bound.task_turn, NULL, turn) < 0
-        || PyContextVar_Get(bound.current, NULL, &context) < 0) {
+    PyObject *held = NULL, *context = NULL;
+    if (PyContextVar_Get(bound.task_turn, NULL, &held) < 0) {
         return -1;
     }
-    if (context != NULL && Py_TYPE(context) == bound.rested_type && *turn != NULL
-        && RESTED(context, base) == *turn && RESTED(context, turn) != NULL) {
-        put(turn, Py_NewRef(RESTED(context, turn)));
-        *rested = context;
-    } else {
-        Py_XDECREF(context);
+    if (held == NULL || Py_TYPE(held) != bound.rested_type) {
+        *turn = held;
+        return 0;
     }
+    *turn = Py_XNewRef(RESTED(held, turn));
+    if (PyContextVar_Get(bound.current, NULL, &context) < 0) {
+        Py_DECREF(held);
+        return -1;
+    }
+    if (context == held) {
+        *rested = held;
+    } else {
+        Py_DECREF(held);
+    }
+    Py_XDECREF(context);
     return 0;
 }
 
@@ -74,9 +81,13 @@ task_runs(PyObject *worker)
     if (PyContextVar_Get(bound.task_turn, NULL, &turn) < 0) {
         return -1;
     }
+    PyObject *held = turn;
+    if (turn != NULL && Py_TYPE(turn) == bound.rested_type) {
+        turn = RESTED(turn, turn);
+    }
     bool ours = turn != NULL && Py_TYPE(turn) == &LightTurnType
         && SLOT(((LightTurn *)turn)->steps[0].slot, worker) == worker;
-    Py_XDECREF(turn);
+    Py_XDECREF(held);
     if (ours) {
         return 1;
     }
@@ -200,9 +211,11 @@ turn_left(Light *light)
     if (rested == NULL) {
         return -1;
     }
-    put_new(&RESTED(rested, base), turn);
-    put_new(&RESTED(rested, turn), turn);
-    PyObject *token = PyContextVar_Set(bound.current, rested);
+    put_new(&RESTED(rested, turn), light->turn);
+    PyObject *token = PyContextVar_Set(bound.task_turn, rested);
+    if (token != NULL) {
+        put(&token, PyContextVar_Set(bound.current, rested));
+    }
     Py_DECREF(rested);
     Py_XDECREF(token);
     return token == NULL ? -1 : 0;

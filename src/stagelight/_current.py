@@ -27,12 +27,10 @@ class Rested(Context):
 
     Attributes:
         turn: The turn of the task's last call.
-        base: What ``TASK_TURN`` held then: where it holds another, that one is newer.
     """
 
-    __slots__ = ("base", "turn")
+    __slots__ = ("turn",)
 
-    base: Turn
     turn: Turn
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -44,20 +42,16 @@ class TurnVariable:
     """The turn of an asyncio task, as a context variable; threads have ``Worker``."""
 
     def __init__(self) -> None:
-        self.variable: ContextVar[Turn | None] = ContextVar(
+        self.variable: ContextVar[Turn | Rested | None] = ContextVar(
             "stagelight_turn", default=None
         )
 
     def get(self) -> Turn | None:
         """The turn of the running task."""
-        turn = self.variable.get()
-        if turn is not None:
-            rested = CURRENT.get(None)
-            if type(rested) is Rested and rested.base is turn:
-                return rested.turn
-        return turn
+        held = self.variable.get()
+        return held.turn if isinstance(held, Rested) else held
 
-    def set(self, turn: Turn | None) -> Token[Turn | None]:
+    def set(self, turn: Turn | None) -> Token[Turn | Rested | None]:
         """Make a turn that of the running task.
 
         Args:

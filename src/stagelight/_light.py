@@ -88,6 +88,8 @@ def light_fail(  # noqa: PLR0913, PLR0917 - one call from the wrapper
         outcome, error_type = _outcomes.classify(slot.stage, error)
         if turn is not None:
             _close(turn, slot, worker, clock(), outcome)
+            # Another try of a source's event is a journey of its own.
+            turn.key = 0 if turn.queue is None else turn.key
         if span is not None and RESCUERS:
             wanted = outcome in _names.ERRORS
             if wanted:

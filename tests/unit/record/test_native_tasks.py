@@ -307,3 +307,25 @@ def test_the_count_of_none_in_tasks(untraced):
     asyncio.run(main(2_000))
     gc.collect()
     assert abs(sys.getrefcount(None) - before) < 500
+
+
+def test_what_is_attached_between_two_stages_hides_nothing(untraced):
+    """Baggage that a program attaches does not part an event's stages."""
+    parse, _ = stages(untraced)
+
+    async def store(event):
+        return event[1], trace_id()
+
+    store = untraced.stage(store, name="keep")
+
+    async def main():
+        found = []
+        for event in range(4):
+            parsed = await parse(event)
+            token = otel_context.attach(otel_context.set_value("key", "value"))
+            found.append(await store(parsed))
+            otel_context.detach(token)
+        return found
+
+    found = asyncio.run(main())
+    assert all(first == second != 0 for first, second in found)
