@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass
+from functools import lru_cache
 from math import inf, nan
 from typing import TYPE_CHECKING, Any, Final
 
@@ -195,6 +196,11 @@ class Plan:
         return _RANGES[node.function](place)
 
 
+@lru_cache(64)
+def _alone(node: Node) -> Plan:
+    return Plan([node])
+
+
 def value(node: Node, entity: Entity, now: float) -> float:
     """What a tree is for one stage, queue or process, of whose rules it is a part.
 
@@ -203,7 +209,7 @@ def value(node: Node, entity: Entity, now: float) -> float:
         entity: Whose series it reads.
         now: Time in seconds.
     """
-    plan = Plan([node])
+    plan = _alone(node)
     return plan.functions[0](plan.row(entity), now)
 
 
