@@ -125,7 +125,7 @@ def main() -> None:
         return
     print(
         f"{found['stages']} stages and queues, {found['rules']} rules, every "
-        f"{INTERVAL:.0f} s; {found['firing']} alerts fire all the while\n"
+        f"{INTERVAL:.0f} s; {found['firing']} alerts fire at the end\n"
         f"tick       median {found['tick_ms_median']:.2f} ms, "
         f"p99 {found['tick_ms_p99']:.2f} ms of processor time\n"
         f"processor  {found['share_of_a_core']:.3%} of a core "
