@@ -12,13 +12,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from bench.decay.recording import COLUMNS, Sample, read
+from bench.decay.scoring import Replay, score
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagelight import ConfigurationError
 from stagelight.alerts import default_rules, user_rule
-from stagelight.alerts._recording import COLUMNS, Sample, read
-from stagelight.alerts._scoring import Replay, score
 
 ROOT = Path(__file__).parents[2]
 HEADER = ",".join(COLUMNS)
