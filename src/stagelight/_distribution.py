@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from stagelight._model import Quantiles
 
 #: Samples that are folded at once: more cost memory, fewer cost time.
-BATCH: Final = 128
+BATCH: Final = 112
 #: Samples that a merge leaves to be folded.
 _HEAP: Final = 4096
 NEVER: Final = 1 << 62
