@@ -95,7 +95,9 @@ def main() -> None:
             target=watch, args=(server.port, over, sent), daemon=True
         )
         watcher.start()
-        time.sleep(3)
+        # Until it has as many looks as a window holds: as they come the program's
+        # collector goes through all objects once.
+        time.sleep(12)
         before_it, began = len(sent), time.perf_counter()
         watched = measure(options.seconds)
         pace = (len(sent) - before_it) / (time.perf_counter() - began)

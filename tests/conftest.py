@@ -5,9 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+
+# How long an example takes is the machine's affair: a slow one is no failure.
+settings.register_profile("stagelight", deadline=None)
+settings.load_profile("stagelight")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

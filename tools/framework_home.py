@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
+import tarfile
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,8 +55,17 @@ def version(python: Path, distribution: str) -> str:
     return done.stdout.strip()
 
 
+#: Distributions whose released sources have their examples, and are packed quickly.
+RELEASED = ("luigi",)
+#: Folder of sources that cannot be had -> why.
+MISSING: dict[Path, str] = {}
+
+
 def examples(python: Path, distribution: str, repository: str, tag: str) -> Path:
     """A framework's own repository at the installed version, kept in the cache.
+
+    Where it cannot be cloned, what the released source distribution has of it; where
+    that is not to be had either, a folder that does not exist, noted in `MISSING`.
 
     Args:
         python: Whose version counts.
@@ -62,10 +75,85 @@ def examples(python: Path, distribution: str, repository: str, tag: str) -> Path
     """
     known = version(python, distribution)
     folder = CACHE / "examples" / f"{repository.rpartition('/')[2]}-{known}"
-    if not folder.exists():
-        branch = tag.format(known)
-        subprocess.run(
-            ["git", "clone", "-q", "--depth", "1", "-b", branch, repository, folder],
-            check=True,
-        )
+    if folder.exists() or folder in MISSING:
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        made = Path(scratch, "made")
+        reasons = [clone(repository, tag, known, made)]
+        if reasons[0] and distribution in RELEASED:
+            reasons.append(unpack(distribution, known, made))
+        if reasons[-1]:
+            MISSING[folder] = "; ".join(reasons)
+        else:
+            made.rename(folder)
     return folder
+
+
+def clone(repository: str, tag: str, known: str, made: Path) -> str:
+    """Clone a repository at a version, or the newest one before; returns why not.
+
+    Args:
+        repository: Its address.
+        tag: Name of a version's tag, with ``{}`` for the version.
+        known: The version.
+        made: Where to.
+    """
+    found, why = _said("git", "ls-remote", "--tags", "--refs", repository)
+    if why:
+        return why
+    form = re.compile(re.escape(tag).replace(r"\{\}", r"(\d+(?:\.\d+)*)"))
+    ends = (form.fullmatch(line.rpartition("/")[2]) for line in found.splitlines())
+    numbers = {tuple(map(int, end[1].split("."))): end[0] for end in ends if end}
+    wanted = tuple(int(part) for part in known.split(".") if part.isdigit())
+    before = [number for number in numbers if number <= wanted]
+    if not before:
+        return f"{repository} has no tag like {tag.format(known)}"
+    best = numbers[max(before)]
+    if max(before) != wanted:
+        print(f"{repository}: no {tag.format(known)}, taking {best}", flush=True)
+    return _said("git", "clone", "-q", "--depth", "1", "-b", best, repository, made)[1]
+
+
+def unpack(distribution: str, known: str, made: Path) -> str:
+    """Unpack the source distribution of a version; returns why not.
+
+    Args:
+        distribution: The package.
+        known: The version.
+        made: Where to.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        why = _said(
+            sys.executable,  # not theirs: a build would find the frameworks' backends
+            "-m",
+            "pip",
+            "download",
+            "-q",
+            "--no-deps",
+            "--no-binary",
+            distribution,
+            "-d",
+            scratch,
+            f"{distribution}=={known}",
+        )[1]
+        archives = list(Path(scratch).glob("*.tar.gz"))
+        if not archives:
+            return why or f"{distribution} {known} has no source distribution"
+        with tarfile.open(archives[0]) as content:
+            if not any("/examples/" in name for name in content.getnames()):
+                return f"{archives[0].name} has no examples"
+            content.extractall(Path(scratch, "content"), filter="data")
+        (top,) = Path(scratch, "content").iterdir()
+        shutil.move(top, made)
+    return ""
+
+
+def _said(*command: str | Path) -> tuple[str, str]:
+    """What a command wrote, and its complaint where it failed."""
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if not done.returncode:
+        return done.stdout, ""
+    lines = done.stderr.strip().splitlines() or [f"exit {done.returncode}"]
+    wrong = (one for one in lines if one.lower().startswith(("fatal", "error")))
+    return done.stdout, next(wrong, lines[-1])

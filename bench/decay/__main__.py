@@ -16,12 +16,12 @@ from pathlib import Path
 from bench.decay import report, watch
 from bench.decay.families import CONTROLS, FAULTS, TUNED
 from bench.decay.model import HOUR, STEP
+from bench.decay.recording import COLUMNS, read
+from bench.decay.scoring import score
 from bench.decay.unseen import LOOKED_AT, UNSEEN, UNSEEN_CONTROLS
 
 from stagelight._errors import ConfigurationError
 from stagelight.alerts._defaults import default_rules
-from stagelight.alerts._recording import COLUMNS, read
-from stagelight.alerts._scoring import score
 
 _PROCESS = ("process.",)
 

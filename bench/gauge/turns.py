@@ -23,6 +23,8 @@ Turn = dict[str, dict[str, float]]
 def environment() -> dict[str, str]:
     """The environment without what would change a contestant's set-up."""
     theirs = ("OTEL_", "STAGELIGHT_", "LOGFIRE_", "PYTHONDEVMODE", "PYTHONASYNCIODEBUG")
+    # An installed package has its bytecode: to compile it at each start is no cost.
+    theirs += ("PYTHONDONTWRITEBYTECODE",)
     kept = {
         key: value
         for key, value in os.environ.items()

@@ -50,7 +50,7 @@ call_vectorcall(PyObject *op, PyObject *const *arguments, size_t flags,
         return Py_NewRef(decline);
     }
     PyObject *event = arguments[0], *result = NULL;
-    Light light = {NULL, NULL, NULL, NULL};
+    Light light = NO_LIGHT;
     bool is_light = false;
     PyObject *slot = slot_here(&self->place);
     if (slot == NULL) {

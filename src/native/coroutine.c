@@ -1,6 +1,6 @@
 /* Coroutines: the first step in C; most need no other one. */
 
-#include "light.h"
+#include "turn.h"
 
 typedef struct {
     PyObject_HEAD
@@ -56,18 +56,20 @@ go_on(Light *light, PyObject *slot, PyObject *worker, PyObject *inner,
     return rest_of(awaitable);
 }
 
-/* The turn of the running task that a light call goes on with, else None. */
-static PyObject *
-claim_in_task(PyObject *slot, PyObject *worker, PyObject *event, long long start)
+/* The same of any event, in Python: 1 where it has a turn, 0 where the call is not a
+   light one, -1 on an error. */
+static int
+claim_in_task(Light *light, PyObject *slot, PyObject *worker, PyObject *event,
+              long long start)
 {
     PyObject *begun = PyLong_FromLongLong(start);
     if (begun == NULL) {
-        return NULL;
+        return -1;
     }
     PyObject *told[] = {slot, worker, event, begun};
-    PyObject *turn = PyObject_Vectorcall(bound.helper.claim_in_task, told, 4, NULL);
+    light->turn = PyObject_Vectorcall(bound.helper.claim_in_task, told, 4, NULL);
     Py_DECREF(begun);
-    return turn;
+    return light->turn == NULL ? -1 : light->turn != Py_None;
 }
 
 /* native(event, coroutine): the result, or what the wrapper has to await for it. */
@@ -81,7 +83,7 @@ coroutine_vectorcall(PyObject *op, PyObject *const *arguments, size_t flags,
         return NULL;
     }
     PyObject *event = arguments[0], *inner = arguments[1], *result = NULL;
-    Light light = {NULL, NULL, NULL, NULL};
+    Light light = NO_LIGHT;
     PyObject *slot = slot_here(&self->place);
     if (slot == NULL) {
         return NULL;
@@ -96,15 +98,15 @@ coroutine_vectorcall(PyObject *op, PyObject *const *arguments, size_t flags,
     long long start = now_ns();
     if (alert != bound.zero) {
         long bits = PyLong_AsLong(alert);
-        PyObject *turn = Py_None;
+        int state = 0;
         if (bits > 0 && bits < 4) {
-            turn = claim_in_task(slot, worker, event, start);
+            state = bits & 1 ? turn_claim(&light, slot, worker, event, start) : 0;
+            state = state ? state : claim_in_task(&light, slot, worker, event, start);
         }
-        if (turn == Py_None || turn == NULL) {
-            result = turn == NULL ? NULL : decline_it(self, inner, event);
+        if (state <= 0) {
+            result = state < 0 ? NULL : decline_it(self, inner, event);
             goto done;
         }
-        light.turn = turn;
         light.quiet = bits & 1 ? Py_NewRef(WORKER(worker, quiet)) : NULL;
         is_light = true;
     }
@@ -114,13 +116,15 @@ coroutine_vectorcall(PyObject *op, PyObject *const *arguments, size_t flags,
     PyObject *value = NULL;
     PySendResult state = PyIter_Send(inner, Py_None, &value);
     if (state == PYGEN_NEXT) {
-        result = go_on(&light, slot, worker, inner, value, event, start);
+        result = turn_give(&light) < 0 ? NULL
+            : go_on(&light, slot, worker, inner, value, event, start);
         Py_DECREF(value);
     } else if (state == PYGEN_RETURN) {
         result = finish_plainly(is_light ? &light : NULL, slot, worker, event, value,
                                 start) < 0 ? NULL : Py_NewRef(value);
         Py_DECREF(value);
     } else {
+        (void)turn_give(&light);
         fail_plainly(is_light ? &light : NULL, slot, worker, event, start);
     }
 done:

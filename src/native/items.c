@@ -1,6 +1,6 @@
 /* Generators: each step of a plain one in C, all else by the Python object Items. */
 
-#include "light.h"
+#include "step.h"
 
 typedef struct {
     PyObject_HEAD
@@ -40,107 +40,6 @@ items_clear(PyObject *op)
     Py_CLEAR(self->place.find);
     Py_CLEAR(self->place.slot);
     return 0;
-}
-
-/* A light step, or one that only counts. */
-typedef struct {
-    PyObject *slot, *worker;
-    Light light;
-    long long start;
-    bool quiet;
-} Step;
-
-static void
-step_clear(Step *step)
-{
-    light_clear(&step->light);
-    Py_CLEAR(step->slot);
-    Py_CLEAR(step->worker);
-}
-
-/* Begin a step in C: 1 where that was possible, 0 where Python has to, -1 on an error. */
-static int
-step_begin(Items *self, Step *step)
-{
-    PyObject *run = ITEMS(self->items, run);
-    if (Py_TYPE(run) != bound.run_type) {
-        return 0;
-    }
-    bool source = ITEMS(self->items, source) == Py_True;
-    if (!source && RUN(run, traced) != Py_None) {
-        return 0;
-    }
-    step->slot = slot_here(&self->place);
-    if (step->slot == NULL) {
-        return -1;
-    }
-    step->worker = Py_NewRef(SLOT(step->slot, worker));
-    if (!is_zero(SLOT(WORKER(step->worker, slot), since))) {
-        return 0;
-    }
-    step->start = now_ns();
-    if (WORKER(step->worker, alert) != bound.zero) {
-        if (!source || PyLong_AsLong(WORKER(step->worker, alert)) != 1) {
-            return 0;
-        }
-        int state = light_begin(&step->light, step->slot, step->worker, Py_None, 1,
-                                step->start);
-        if (state <= 0) {
-            return state;
-        }
-        step->quiet = true;
-        put_new(&RUN(run, traced), Py_None);
-        put_new(&ITEMS(self->items, _traced), Py_None);
-    }
-    Light *light = step->quiet ? &step->light : NULL;
-    return enter_plainly(light, step->slot, step->worker, step->start) < 0 ? -1 : 1;
-}
-
-/* Let Python go on with a step that began here. */
-static int
-hand_over(Items *self, Step *step)
-{
-    PyObject *start = PyLong_FromLongLong(step->start);
-    if (start == NULL) {
-        return -1;
-    }
-    put(&ITEMS(self->items, _start), start);
-    put_new(&ITEMS(self->items, _light), step->slot);
-    put_new(&ITEMS(self->items, _token),
-            step->light.token == NULL ? Py_None : step->light.token);
-    step_clear(step);
-    return 0;
-}
-
-/* End a step in C with an item: 1 where Python has to, -1 on an error. */
-static int
-step_end(Items *self, Step *step, PyObject *item)
-{
-    PyObject *slot = step->slot, *worker = step->worker;
-    if (WORKER(worker, special) != Py_False) {
-        return 1;
-    }
-    long long end = now_ns();
-    PyObject *produced = PyNumber_Add(SLOT(slot, produced), bound.one);
-    if (produced == NULL) {
-        return -1;
-    }
-    put(&SLOT(slot, produced), produced);
-    if (step->quiet) {
-        if (light_leave(&step->light, slot, worker, end - step->start) < 0) {
-            return -1;
-        }
-        if (WORKER(worker, special) != Py_False) {
-            PyObject *event = RUN(ITEMS(self->items, run), event);
-            return light_finish(&step->light, slot, worker, event, item,
-                                step->start, end);
-        }
-    }
-    if (add_sample(slot, end, end - step->start) < 0) {
-        return -1;
-    }
-    return step->quiet ? light_note(&step->light, slot, worker, item, step->start, end)
-                       : 0;
 }
 
 static PySendResult
@@ -183,9 +82,9 @@ items_vectorcall(PyObject *op, PyObject *const *arguments, size_t flags, PyObjec
         PyErr_SetString(PyExc_TypeError, "it is over, or got arguments");
         return NULL;
     }
-    Step step = {NULL, NULL, {NULL, NULL, NULL, NULL}, 0, false};
+    Step step = {NULL, NULL, NO_LIGHT, 0, false};
     PyObject *told[3] = {self->items, NULL, NULL}, *item = NULL;
-    int state = step_begin(self, &step);
+    int state = step_begin(&step, self->items, &self->place, false);
     bool plain = state == 1;
     if (!plain) {
         step_clear(&step);
@@ -196,10 +95,10 @@ items_vectorcall(PyObject *op, PyObject *const *arguments, size_t flags, PyObjec
     }
     switch (advance(self, &item)) {
     case PYGEN_NEXT:
-        state = plain ? step_end(self, &step, item) : 1;
+        state = plain ? step_end(&step, self->items, item) : 1;
         if (state == 1) {
             told[1] = item;
-            if ((plain && hand_over(self, &step) < 0)
+            if ((plain && hand_over(&step, self->items) < 0)
                 || tell(bound.helper.items_item, told, 2) < 0) {
                 state = -1;
             }
@@ -214,7 +113,7 @@ items_vectorcall(PyObject *op, PyObject *const *arguments, size_t flags, PyObjec
         self->over = true;
         put(&self->value, item);
         told[1] = Py_None;
-        if ((!plain || hand_over(self, &step) == 0)
+        if ((!plain || hand_over(&step, self->items) == 0)
             && tell(bound.helper.items_end, told, 2) == 0) {
             PyErr_SetNone(ended);
         }
@@ -225,7 +124,7 @@ items_vectorcall(PyObject *op, PyObject *const *arguments, size_t flags, PyObjec
         if (plain) {
             PyObject *kind, *error, *trace;
             PyErr_Fetch(&kind, &error, &trace);
-            if (hand_over(self, &step) < 0) {
+            if (hand_over(&step, self->items) < 0) {
                 PyErr_Clear();
             }
             PyErr_Restore(kind, error, trace);

@@ -9,6 +9,7 @@ light_clear(Light *light)
     Py_CLEAR(light->trail);
     Py_CLEAR(light->turn);
     Py_CLEAR(light->token);
+    Py_CLEAR(light->rested);
 }
 
 /* Whether the event is what the last stage of the trail returned. */
@@ -32,7 +33,7 @@ goes_on(PyObject *trail, PyObject *slot, PyObject *event)
 }
 
 /* Whether nothing is current in this thread's context. */
-static int
+int
 nothing_current(void)
 {
     PyObject *context = NULL;
@@ -42,7 +43,8 @@ nothing_current(void)
     int full = context != NULL && PyDict_CheckExact(context)
         ? PyDict_GET_SIZE(context) != 0
         : context == NULL ? 0
-        : Py_TYPE(context) == bound.context_type ? PyDict_GET_SIZE(context) != 0
+        : Py_TYPE(context) == bound.context_type || Py_TYPE(context) == bound.rested_type
+        ? PyDict_GET_SIZE(context) != 0
         : PyObject_IsTrue(context);
     Py_XDECREF(context);
     return full < 0 ? -1 : !full;
@@ -112,15 +114,25 @@ light_begin(Light *light, PyObject *slot, PyObject *worker, PyObject *event,
 
 /* Make the call's context current; from here on it has begun. */
 int
-light_enter(Light *light, PyObject *slot)
+light_enter(Light *light, PyObject *slot, long long start)
 {
-    put_new(&SLOT(slot, turn), light->turn == NULL ? Py_None : light->turn);
-    if (light->quiet == NULL) {
-        return 0;
+    if (light->quiet != NULL) {
+        put_new(&QUIET(light->quiet, slot), slot);
+        light->token = PyContextVar_Set(bound.current, light->quiet);
+        if (light->token == NULL) {
+            return -1;
+        }
     }
-    put_new(&QUIET(light->quiet, slot), slot);
-    light->token = PyContextVar_Set(bound.current, light->quiet);
-    return light->token == NULL ? -1 : 0;
+    /* One reference is the token's, one the turn variable's, one is ours: another one is
+       that of a copy of the task's context, which must not see what becomes of it. */
+    if (light->rested != NULL && Py_REFCNT(light->rested) != 3) {
+        Py_CLEAR(light->rested);
+    }
+    if (light->held == TO_MAKE && turn_make(light, slot, start) < 0) {
+        return -1;
+    }
+    put_new(&SLOT(slot, turn), OR_NONE(light->turn));
+    return light->held == TO_GIVE && light->rested == NULL ? turn_give(light) : 0;
 }
 
 int
@@ -156,7 +168,7 @@ light_leave(Light *light, PyObject *slot, PyObject *worker, long long took)
         || took > PyLong_AsLongLong(SLOT(slot, slow))) {
         put_new(&WORKER(worker, special), Py_True);
     }
-    return 0;
+    return light->held == HELD ? 0 : turn_left(light);
 }
 
 int
@@ -182,9 +194,13 @@ int
 light_note(Light *light, PyObject *slot, PyObject *worker, PyObject *result,
            long long start, long long end)
 {
+    PyObject *turn = light->turn;
+    if (turn != NULL && Py_TYPE(turn) == &LightTurnType) {
+        put_new(&SLOT(slot, turn), Py_None);
+        return turn_note(turn, slot, result, start, end);
+    }
     PyObject *begun = PyLong_FromLongLong(start), *ended = PyLong_FromLongLong(end);
     PyObject *key = PyLong_FromVoidPtr(result);
-    PyObject *turn = light->turn;
     int failed = -1;
     if (begun == NULL || ended == NULL || key == NULL) {
         goto done;
@@ -227,67 +243,4 @@ done:
     Py_XDECREF(ended);
     Py_XDECREF(key);
     return failed;
-}
-
-/* Open a call: it is what its thread does now; its light, if it is a light one. */
-int
-enter_plainly(Light *light, PyObject *slot, PyObject *worker, long long start)
-{
-    PyObject *since = PyLong_FromLongLong(start);
-    if (since == NULL) {
-        return -1;
-    }
-    put_new(&WORKER(worker, slot), slot);
-    put(&SLOT(slot, since), since);
-    if (light != NULL && light_enter(light, slot) < 0) {
-        put_new(&SLOT(slot, since), bound.zero);
-        return -1;
-    }
-    return 0;
-}
-
-/* Record a call that returned; its light, if it is a light one. */
-int
-finish_plainly(Light *light, PyObject *slot, PyObject *worker, PyObject *event,
-               PyObject *result, long long start)
-{
-    long long end = now_ns();
-    if (light != NULL && light_leave(light, slot, worker, end - start) < 0) {
-        return -1;
-    }
-    if (WORKER(worker, special) == Py_False) {
-        if (add_sample(slot, end, end - start) < 0) {
-            return -1;
-        }
-        return light == NULL ? 0 : light_note(light, slot, worker, result, start, end);
-    }
-    if (light != NULL) {
-        return light_finish(light, slot, worker, event, result, start, end);
-    }
-    PyObject *begun = PyLong_FromLongLong(start), *ended = PyLong_FromLongLong(end);
-    int failed = -1;
-    if (begun != NULL && ended != NULL) {
-        PyObject *told[] = {slot, worker, Py_None, begun, ended, event, result};
-        failed = tell(bound.helper.finish, told, 7);
-    }
-    Py_XDECREF(begun);
-    Py_XDECREF(ended);
-    return failed;
-}
-
-/* Record a call that raised, and go on raising. */
-void
-fail_plainly(Light *light, PyObject *slot, PyObject *worker, PyObject *event,
-             long long start)
-{
-    if (light != NULL) {
-        (void)light_fail(light, slot, worker, event, start);
-        return;
-    }
-    PyObject *begun = PyLong_FromLongLong(start);
-    if (begun != NULL) {
-        PyObject *told[] = {slot, worker, Py_None, begun, NULL, event};
-        (void)tell_error(bound.helper.fail, told, 6, 4);
-        Py_DECREF(begun);
-    }
 }

@@ -64,6 +64,7 @@ bind(PyObject *module, PyObject *arguments, PyObject *names)
 #define SLOT_FIELD(name) FIELD(slot, name)
 #define WORKER_FIELD(name) FIELD(worker, name)
 #define QUIET_FIELD(name) FIELD(quiet, name)
+#define RESTED_FIELD(name) FIELD(rested, name)
 #define TRACER_FIELD(name) FIELD(tracer, name)
 #define ITEMS_FIELD(name) FIELD(items, name)
 #define RUN_FIELD(name) FIELD(run, name)
@@ -73,11 +74,13 @@ bind(PyObject *module, PyObject *arguments, PyObject *names)
         || take_type(names, "Quiet", &bound.quiet_type) < 0
         || take_type(names, "Context", &bound.context_type) < 0
         || take_type(names, "Items", &bound.items_type) < 0
+        || take_type(names, "Rested", &bound.rested_type) < 0
         || take_type(names, "Run", &bound.run_type) < 0
         || take_type(names, "Tracer", &bound.tracer_type) < 0
         || take_type(names, "Buffer", &bound.buffer_type) < 0
         || take(names, "tracer", &bound.tracer_object) < 0
         || take(names, "current", &bound.current) < 0
+        || take(names, "task_turn", &bound.task_turn) < 0
         || take(names, "success", &bound.success) < 0
         || take_type(names, "Slot", &bound.slot_type) < 0) {
         return NULL;
@@ -85,6 +88,7 @@ bind(PyObject *module, PyObject *arguments, PyObject *names)
     SLOT_FIELDS(SLOT_FIELD)
     WORKER_FIELDS(WORKER_FIELD)
     QUIET_FIELDS(QUIET_FIELD)
+    RESTED_FIELDS(RESTED_FIELD)
     TRACER_FIELDS(TRACER_FIELD)
     ITEMS_FIELDS(ITEMS_FIELD)
     RUN_FIELDS(RUN_FIELD)
@@ -93,6 +97,7 @@ bind(PyObject *module, PyObject *arguments, PyObject *names)
     PyObject *batch = PyDict_GetItemString(names, "batch");
     if (Py_TYPE(bound.tracer_object) != bound.tracer_type
         || !PyContextVar_CheckExact(bound.current)
+        || !PyContextVar_CheckExact(bound.task_turn)
         || !PyType_IsSubtype(bound.context_type, &PyDict_Type)
         || fan_out == NULL || batch == NULL) {
         PyErr_SetString(PyExc_TypeError, "bind() got something of another kind");
@@ -155,6 +160,11 @@ prepare(void)
     bound.one = PyLong_FromLong(1);
     bound.throw_name = PyUnicode_InternFromString("throw");
     bound.process = PyUnicode_InternFromString("process");
+    bound.asend = PyUnicode_InternFromString("asend");
+    bound.athrow = PyUnicode_InternFromString("athrow");
+    bound.queue = PyUnicode_InternFromString("queue");
+    bound.within = PyUnicode_InternFromString("within");
+    bound.pipeline = PyUnicode_InternFromString("pipeline");
     bound.journey = PyUnicode_InternFromString("journey");
     if (PyErr_Occurred()) {
         return -1;
@@ -169,10 +179,17 @@ PyInit__native(void)
         PyErr_SetString(PyExc_ImportError, "only for the main interpreter");
         return NULL;
     }
-    if (prepare() < 0 || PyType_Ready(&CallType) < 0
-        || PyType_Ready(&ItemsType) < 0 || PyType_Ready(&CoroutineType) < 0
-        || PyType_Ready(&RestType) < 0 || PyType_Ready(&PausesType) < 0) {
+    PyTypeObject *types[] = {
+        &AsyncItemsType, &CallType, &CoroutineType, &ItemsType, &LightTurnType,
+        &PausesType, &RestType,
+    };
+    if (prepare() < 0) {
         return NULL;
+    }
+    for (size_t place = 0; place < sizeof(types) / sizeof(*types); place++) {
+        if (PyType_Ready(types[place]) < 0) {
+            return NULL;
+        }
     }
     PyObject *module = PyModule_Create(&definition);
     if (module == NULL) {
@@ -184,8 +201,14 @@ PyInit__native(void)
     }
     decline = PyObject_CallNoArgs((PyObject *)&PyBaseObject_Type);
     ended = PyErr_NewException("stagelight._native.Ended", PyExc_BaseException, NULL);
-    if (decline == NULL || ended == NULL
+    waits = PyErr_NewException("stagelight._native.Waits", PyExc_BaseException, NULL);
+    if (decline == NULL || ended == NULL || waits == NULL
+        || PyModule_AddObject(module, "Waits", Py_NewRef(waits)) < 0
+        || PyModule_AddObject(module, "AsyncItems",
+                              Py_NewRef((PyObject *)&AsyncItemsType)) < 0
         || PyModule_AddObject(module, "Ended", Py_NewRef(ended)) < 0
+        || PyModule_AddObject(module, "LightTurn",
+                              Py_NewRef((PyObject *)&LightTurnType)) < 0
         || PyModule_AddObject(module, "Coroutine",
                               Py_NewRef((PyObject *)&CoroutineType)) < 0
         || PyModule_AddObject(module, "Rest", Py_NewRef((PyObject *)&RestType)) < 0

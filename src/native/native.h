@@ -17,35 +17,41 @@
 #define SLOT_FIELDS(F)                                                            \
     F(add) F(produced) F(roll) F(since) F(slow) F(stage) F(turn) F(worker)
 #define WORKER_FIELDS(F)                                                          \
-    F(alert) F(journey) F(pending) F(quiet) F(slot) F(special) F(trail) F(turn)
+    F(alert) F(idle) F(journey) F(pending) F(quiet) F(recent) F(slot) F(special)      \
+    F(trail) F(turn)
 #define QUIET_FIELDS(F) F(slot) F(span)
-#define TRACER_FIELDS(F) F(due) F(running)
+#define RESTED_FIELDS(F) F(turn)
+#define TRACER_FIELDS(F) F(due) F(running) F(sdk_decides)
 #define ITEMS_FIELDS(F)                                                           \
     F(_light) F(_start) F(_token) F(_traced) F(run) F(source)
 #define RUN_FIELDS(F) F(event) F(traced)
 /* Python functions that do what is not done here. */
 #define HELPERS(F)                                                                \
     F(fail) F(finish) F(light_fail) F(light_finish) F(remember) F(stale) F(claim)  \
-    F(items_step) F(items_item) F(items_end) F(drive) F(drive_on) F(claim_in_task)
+    F(items_step) F(items_item) F(items_end) F(drive) F(drive_on) F(claim_in_task)\
+    F(task_journey) F(first_step) F(rest)
 
 #define OFFSET(name) Py_ssize_t name;
 #define OBJECT(name) PyObject *name;
 
 typedef struct {
     PyTypeObject *slot_type, *worker_type, *quiet_type, *context_type, *tracer_type;
-    PyTypeObject *items_type, *run_type, *buffer_type;
+    PyTypeObject *items_type, *rested_type, *run_type, *buffer_type;
     struct { SLOT_FIELDS(OFFSET) } slot;
     struct { WORKER_FIELDS(OFFSET) } worker;
     struct { QUIET_FIELDS(OFFSET) } quiet;
+    struct { RESTED_FIELDS(OFFSET) } rested;
     struct { TRACER_FIELDS(OFFSET) } tracer;
     struct { ITEMS_FIELDS(OFFSET) } items;
     struct { RUN_FIELDS(OFFSET) } run;
     struct { HELPERS(OBJECT) } helper;
     PyObject *tracer_object;
     PyObject *current;  /* the context variable of OpenTelemetry */
+    PyObject *task_turn;  /* that of an asyncio task's turn */
     PyObject *clock; /* only under test, else NULL */
     PyObject *zero, *one;
     PyObject *turn_over, *slot_name, *ended, *outcome, *key, *journey, *success, *process, *throw_name;
+    PyObject *queue, *within, *pipeline, *asend, *athrow;
     long fan_out, batch;
 } Bound;
 
@@ -54,13 +60,17 @@ extern Bound bound;
 extern PyObject *decline;
 /* Raised to a generator's wrapper where the generator has returned. */
 extern PyObject *ended;
-extern PyTypeObject CallType, CoroutineType, ItemsType, PausesType, RestType;
+/* Raised to an asynchronous one's wrapper where it has to await something. */
+extern PyObject *waits;
+extern PyTypeObject AsyncItemsType, CallType, CoroutineType, ItemsType, LightTurnType, PausesType;
+extern PyTypeObject RestType;
 PyObject *count_in(PyObject *module, PyObject *const *arguments, Py_ssize_t number);
 
 #define AT(object, offset) (*(PyObject **)((char *)(object) + (offset)))
 #define SLOT(object, name) AT(object, bound.slot.name)
 #define WORKER(object, name) AT(object, bound.worker.name)
 #define QUIET(object, name) AT(object, bound.quiet.name)
+#define RESTED(object, name) AT(object, bound.rested.name)
 #define ITEMS(object, name) AT(object, bound.items.name)
 #define RUN(object, name) AT(object, bound.run.name)
 #define TRACER(name) AT(bound.tracer_object, bound.tracer.name)

@@ -3,7 +3,7 @@
 #include "native.h"
 
 Bound bound;
-PyObject *decline, *ended;
+PyObject *decline, *ended, *waits;
 
 long long
 other_clock(void)

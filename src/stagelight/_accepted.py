@@ -133,6 +133,14 @@ def _read_share(value: object, place: str) -> float:
     raise refuse(value, place, "a share from 0 (never) to 1, as 0.02")
 
 
+def _read_spans(value: object, place: str) -> int | Literal["all"]:
+    if value == "all":
+        return "all"
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    raise refuse(value, place, 'a whole number from 1 up, or "all"')
+
+
 def _read_alerts(value: object, place: str) -> bool | dict[str, Any]:
     if isinstance(value, (bool, dict)):
         return value
@@ -160,4 +168,5 @@ READERS: Final[dict[str, Callable[[object, str], Any]]] = {
     "alerts": _read_alerts,
     "detail": _read_detail,
     "cost_budget": _read_share,
+    "spans_per_trace": _read_spans,
 }

@@ -31,24 +31,36 @@ def first_step(generator: AsyncGenerator[Any, Any]) -> Awaitable[Any]:
 
 
 @types.coroutine
-def step(items: Items, awaitable: Any) -> Generator[Any, Any, Any]:
+def step(
+    items: Items, awaitable: Any, first: list[Any] | None = None
+) -> Generator[Any, Any, Any]:
     """Await one item of an asynchronous generator, step by step.
 
     Args:
         items: The call.
         awaitable: What ``asend`` or ``athrow`` returned.
+        first: What it waits for, where it is under way already.
     """
     run = items.run
     opened = run.slot.open if run is not None else {}
-    opened[items] = clock()
-    steps = awaitable.__await__()
     value: Any = None
     thrown: BaseException | None = None
-    items.step()
+    if first:
+        opened[items] = items.began
+        steps = awaitable
+    else:
+        opened[items] = clock()
+        steps = awaitable.__await__()
+        items.step()
     try:
         while True:
             try:
-                waited = steps.send(value) if thrown is None else steps.throw(thrown)
+                if first:
+                    waited = first.pop()
+                elif thrown is None:
+                    waited = steps.send(value)
+                else:
+                    waited = steps.throw(thrown)
             except StopIteration as stop:
                 items.made()
                 return stop.value
@@ -65,3 +77,24 @@ def step(items: Items, awaitable: Any) -> Generator[Any, Any, Any]:
             items.resume()
     finally:
         opened.pop(items, None)
+
+
+@types.coroutine
+def rest(
+    native: Any, items: Items, awaitable: Any, first: list[Any]
+) -> Generator[Any, Any, None]:
+    """Await an item that C could not make at once, and leave it there.
+
+    Args:
+        native: What drives the generator.
+        items: The call.
+        awaitable: What ``asend`` or ``athrow`` returned.
+        first: What it waits for, where C took its first step; else nothing.
+    """
+    try:
+        native.made = yield from step(items, awaitable, first)
+    except StopAsyncIteration:
+        items.finish(None)
+    except BaseException as error:
+        items.finish(error)
+        raise

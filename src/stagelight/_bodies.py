@@ -261,6 +261,27 @@ def wrapper({parameters}):
             _items.thrown = _error
 """
 
+#: The same for an asynchronous one. What C cannot make at once is awaited outside of
+#: any ``except`` block.
+NATIVE_ASYNC_GENERATOR: Final = """\
+async def wrapper({parameters}):
+    _items = _native(_begin(_stage, {event}), {target}({arguments}), _find)
+    while True:
+        try:
+            while True:
+                _items.sent = yield _items()
+        except _Ended:
+            return
+        except _Waits:
+            pass
+        except _BaseException as _error:
+            if _items.over:
+                raise
+            _items.thrown = _error
+            continue
+        await _items.rest
+"""
+
 #: Kind -> body.
 BODIES: Final = {
     "call": _CALL,

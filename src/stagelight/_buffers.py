@@ -7,7 +7,7 @@ from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any
 
 from stagelight._distribution import Distribution
-from stagelight._records import Peak
+from stagelight._peak import Peak
 
 if TYPE_CHECKING:
     import weakref
@@ -71,8 +71,10 @@ class QueueRecord:
     def blocked_time(self) -> int:
         """Time producers waited, open waits included; never goes back."""
         with self.lock:
-            now = clock()
-            total = self.blocked + sum(now - at for at in self.blocking.values())
+            total = self.blocked
+            if self.blocking:
+                now = clock()
+                total += sum([now - at for at in self.blocking.values()])
             self._blocked_floor = max(self._blocked_floor, total)
             return self._blocked_floor
 

@@ -18,19 +18,21 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from stagelight._async_items import first_step, step
 from stagelight._bodies import (
     BODIES,
+    NATIVE_ASYNC_GENERATOR,
     NATIVE_CALL,
     NATIVE_COROUTINE,
     NATIVE_GENERATOR,
     OLD_COROUTINE,
 )
 from stagelight._compiled import native_names
+from stagelight._current import CURRENT
 from stagelight._deferred import remember
 from stagelight._driving import drive, drive_on
 from stagelight._frames import enter, fail, finish
 from stagelight._items import begin_items
 from stagelight._light import light_fail, light_finish
 from stagelight._outcomes import CODE_FILE
-from stagelight._quiet import CURRENT, references
+from stagelight._quiet import references
 from stagelight._tracer import TRACER
 from stagelight._trail import claim, goes_on, stale
 
@@ -129,6 +131,8 @@ def compile_wrapper(
         names |= native
         if kind == "generator":
             body = NATIVE_GENERATOR
+        elif kind == "async generator":
+            body = NATIVE_ASYNC_GENERATOR
         elif kind == "call":
             body = NATIVE_CALL + body.partition("\n")[2]
         elif body is not OLD_COROUTINE:

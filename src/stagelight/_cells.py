@@ -66,31 +66,38 @@ def unpack(packed: int) -> dict[int, int]:
     Args:
         packed: Cells as one number.
     """
+    if not packed:
+        return {}
+    # The samples of one stage are in a few neighbouring cells.
+    first = ((packed & -packed).bit_length() - 1) // (8 * FIELD)
+    packed >>= 8 * FIELD * first
     data = packed.to_bytes(-(-packed.bit_length() // (8 * FIELD)) * FIELD, "little")
     return {
         cell: low | high << 32
-        for cell, (low, high) in enumerate(_SPLIT.iter_unpack(data))
+        for cell, (low, high) in enumerate(_SPLIT.iter_unpack(data), first)
         if low or high
     }
 
 
-def subtract(later: int, earlier: int) -> int:
+def subtract(later: int, earlier: int) -> tuple[int, bool]:
     """Cells less earlier ones; nothing is left where more were there before.
 
     Args:
         later: Cells as one number.
         earlier: The same.
+
+    Returns:
+        What is left, and whether it is certain that no cell had more before.
     """
     difference = (later | _SPARE) - earlier
     if difference & _SPARE == _SPARE:
-        return difference ^ _SPARE
+        return difference ^ _SPARE, True
     before = unpack(earlier)
-    return pack(
-        {
-            cell: max(number - before.get(cell, 0), 0)
-            for cell, number in unpack(later).items()
-        }
-    )
+    left = {
+        cell: max(number - before.get(cell, 0), 0)
+        for cell, number in unpack(later).items()
+    }
+    return pack(left), False
 
 
 @lru_cache(maxsize=8)

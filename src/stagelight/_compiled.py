@@ -13,19 +13,21 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.context import Context
 
 from stagelight import _names
+from stagelight._async_items import first_step, rest
+from stagelight._current import CURRENT, Rested
 from stagelight._deferred import remember
 from stagelight._distribution import BATCH
 from stagelight._driving import drive, drive_on
 from stagelight._extension import NATIVE
 from stagelight._frames import fail, finish
 from stagelight._items import Items
-from stagelight._journey import FAN_OUT
+from stagelight._journey import FAN_OUT, TASK_TURN
 from stagelight._light import light_fail, light_finish
-from stagelight._quiet import CURRENT, Quiet
+from stagelight._quiet import Quiet
 from stagelight._runs import Run
 from stagelight._slots import Slot, Worker
 from stagelight._tracer import TRACER, Tracer
-from stagelight._trail import claim, claim_in_task, stale
+from stagelight._trail import claim, claim_in_task, stale, task_journey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +44,7 @@ def _bound() -> bool:
             Context=Context,
             Items=Items,
             Quiet=Quiet,
+            Rested=Rested,
             Run=Run,
             Slot=Slot,
             Tracer=Tracer,
@@ -55,14 +58,18 @@ def _bound() -> bool:
             fail=fail,
             fan_out=FAN_OUT,
             finish=finish,
+            first_step=first_step,
             items_end=Items.end,
             items_item=Items.item,
             items_step=Items.step,
             light_fail=light_fail,
             light_finish=light_finish,
             remember=remember,
+            rest=rest,
             stale=stale,
             success=_names.SUCCESS,
+            task_journey=task_journey,
+            task_turn=TASK_TURN.variable,
             tracer=TRACER,
         )
     except (AttributeError, TypeError):
@@ -98,7 +105,8 @@ def native_names(
         return {"_native": call, "_decline": NATIVE.DECLINE}
     if kind == "generator":
         return {"_native": NATIVE.Items, "_find": stage.slot, "_Ended": NATIVE.Ended}
-    if kind == "coroutine":
-        taken = NATIVE.Coroutine(stage, stage.slot)
-        return {"_native": taken, "_Rest": NATIVE.Rest, "_type": type}
-    return {}
+    if kind == "async generator":
+        raised = {"_Ended": NATIVE.Ended, "_Waits": NATIVE.Waits}
+        return {"_native": NATIVE.AsyncItems, "_find": stage.slot, **raised}
+    taken = NATIVE.Coroutine(stage, stage.slot)
+    return {"_native": taken, "_Rest": NATIVE.Rest, "_type": type}

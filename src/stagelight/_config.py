@@ -6,8 +6,6 @@ cannot be right is an error that names its place, its key and what would be acce
 
 from __future__ import annotations
 
-import difflib
-import json
 import os
 import sys
 from dataclasses import dataclass
@@ -57,6 +55,8 @@ class Settings:
         detail: How much is recorded: ``basic``, ``normal`` or ``detailed``.
         cost_budget: Share of a worker's busy time above which stagelight records less
             by itself; 0 for never.
+        spans_per_trace: Spans that a trace of a framework's run grows to, about, before
+            the run goes on in a linked one, or ``"all"``.
     """
 
     pipeline: str | None = None
@@ -78,6 +78,7 @@ class Settings:
     alerts: bool | Mapping[str, Any] | None = None
     detail: Literal["basic", "normal", "detailed"] = "normal"
     cost_budget: float = 0.02
+    spans_per_trace: int | Literal["all"] = 50_000
 
     def wants_queue(self, name: str) -> bool:
         """Whether a queue or pool of that name is to be observed.
@@ -130,6 +131,8 @@ def load(
 def _known(given: str, key: str | None, origin: str, known: list[str]) -> None:
     if key in READERS:
         return
+    import difflib
+
     near = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}? " if near else ""
     raise ConfigurationError(
@@ -181,6 +184,8 @@ def _parse(path: Path, data: bytes) -> dict[str, Any]:
 
 
 def _json(text: str) -> Any:
+    import json
+
     try:
         return json.loads(text)
     except ValueError:
@@ -199,6 +204,8 @@ def _from_text(key: str, text: str) -> Any:  # noqa: PLR0911 - one for each form
     if key in {"json_logs", "tap", "alerts"}:
         words = {"true": True, "1": True, "false": False, "0": False}
         return words.get(text.lower(), text)
+    if key == "spans_per_trace" and text.isdecimal():
+        return int(text)
     number = key == "cost_budget" or key.endswith("_per_second")
     if number and text.lower() != "all":
         try:

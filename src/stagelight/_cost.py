@@ -12,6 +12,7 @@ from stagelight._cells import NANOSECONDS
 from stagelight._detail import DETAIL
 from stagelight._insights import TelemetryCost
 from stagelight._registry import REGISTRY
+from stagelight._slices import Slices
 from stagelight._toll import ended
 from stagelight._workers import WORKERS
 
@@ -22,7 +23,7 @@ _OURS: Final = ("stagelight-", "Otel")
 def telemetry_cost() -> TelemetryCost:
     """The cost so far."""
     whole = ended()
-    for worker in list(WORKERS):
+    for worker in Slices().over(list(WORKERS)):
         toll = worker.toll
         if toll is not None:
             whole.add(toll.whole)

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import sys
 from array import array
+from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from stagelight._cells import NANOSECONDS, pack, subtract, unpack
-from stagelight._folding import folded, value_at, values_at
+from stagelight._folding import folded, packed_values_at, value_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from stagelight._model import Quantiles
 
 #: Samples that are folded at once: more cost memory, fewer cost time.
-BATCH: Final = 128
+BATCH: Final = 112
 #: Samples that a merge leaves to be folded.
 _HEAP: Final = 4096
 NEVER: Final = 1 << 62
@@ -87,29 +88,35 @@ class Distribution:
     @property
     def count(self) -> int:
         """How many samples were recorded."""
+        state = self._state
+        if not self._buffer and state is self._state:
+            return state[1]
         state, waiting = self._look()
         return state[1] + len(waiting)
 
     @property
     def sum(self) -> int:
         """Sum of all samples."""
+        state = self._state
+        if not self._buffer and state is self._state:
+            return state[2]
         state, waiting = self._look()
         return state[2] + sum(waiting)
 
     @property
     def max(self) -> int:
         """The largest sample, 0 where there is none."""
-        return folded(*self._look())[3]
+        return self._whole()[3]
 
     @property
     def min(self) -> int:
         """The smallest sample; without any, more than a sample can be."""
-        return folded(*self._look())[4]
+        return self._whole()[4]
 
     @property
     def cells(self) -> dict[int, int]:
         """Number of samples by cell, where there are any."""
-        return unpack(folded(*self._look())[0])
+        return unpack(self._whole()[0])
 
     def _look(self) -> tuple[State, Buffer]:
         """What is finished, and a copy of what is not, as they were at one moment."""
@@ -122,6 +129,13 @@ class Distribution:
         if done and len(waiting) >= done:
             waiting = waiting[done:]
         return state, waiting
+
+    def _whole(self) -> Folded:
+        """All samples so far, sorted into cells."""
+        state = self._state
+        if not self._buffer and state is self._state:
+            return state[:5]
+        return folded(*self._look())
 
     def record(self, value: int) -> None:
         """Add one sample."""
@@ -153,7 +167,7 @@ class Distribution:
 
     def settled(self) -> Distribution:
         """A copy of its own: all samples so far in one consistent look."""
-        now = _settled(folded(*self._look()))
+        now = _settled(self._whole())
         if self._exemplars:
             now._exemplars = dict(self._exemplars)  # noqa: SLF001 - our own class
         return now
@@ -198,10 +212,10 @@ class Distribution:
         """
         if earlier is None:
             return self
-        packed, _, sum_, top, bottom = folded(*self._look())
-        before = folded(*earlier._look())  # noqa: SLF001 - our own class
-        packed = subtract(packed, before[0])
-        number = sum(unpack(packed).values())
+        packed, number, sum_, top, bottom = self._whole()
+        before = earlier._whole()  # noqa: SLF001 - our own class
+        packed, exact = subtract(packed, before[0])
+        number = number - before[1] if exact else sum(unpack(packed).values())
         sum_ = max(sum_ - before[2], 0)
         later = _settled((packed, number, sum_, top, bottom))
         later._exemplars = self._exemplars  # noqa: SLF001
@@ -222,16 +236,14 @@ class Distribution:
 
     def quantiles(self) -> Quantiles:
         """Count, mean, p50, p95, p99 and maximum, in seconds."""
-        from stagelight._model import Quantiles  # for readers only
-
-        packed, count, sum_, top, bottom = folded(*self._look())
+        kind = _quantiles()
+        packed, count, sum_, top, bottom = self._whole()
         if not count:
-            return Quantiles(0, None, None, None, None, None)
-        cells = unpack(packed)
+            return kind(0, None, None, None, None, None)
         ranks = [share * count for share in _SHARES]
-        p50, p95, p99 = values_at(ranks, cells, top, bottom)
+        p50, p95, p99 = packed_values_at(ranks, packed, count, top, bottom)
         mean = sum_ / count / NANOSECONDS
-        return Quantiles(count, mean, p50, p95, p99, top / NANOSECONDS)
+        return kind(count, mean, p50, p95, p99, top / NANOSECONDS)
 
     def quantile(self, share: float) -> float | None:
         """The value in seconds below which a share of the samples lies.
@@ -242,8 +254,16 @@ class Distribution:
         Returns:
             Seconds, interpolated inside the cell, or None without samples.
         """
-        packed, count, _, top, bottom = folded(*self._look())
+        packed, count, _, top, bottom = self._whole()
         return value_at(share * count, unpack(packed), top, bottom) if count else None
+
+
+@cache
+def _quantiles() -> type[Quantiles]:
+    """What only readers need is loaded with the first of them."""
+    from stagelight._model import Quantiles
+
+    return Quantiles
 
 
 def _settled(whole: Folded) -> Distribution:

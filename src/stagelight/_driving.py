@@ -7,6 +7,7 @@ from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any
 
 from stagelight import _guard, _sinks
+from stagelight._aside import step_aside
 from stagelight._quiet import Quiet
 from stagelight._runs import Run, begin_run
 from stagelight._traced import Promised
@@ -117,6 +118,7 @@ def _rest(coroutine: Coroutine[Any, Any, Any], waited: Any) -> Any:
         try:
             value = yield waited
         except BaseException as problem:  # noqa: BLE001, PERF203 - handed on
+            step_aside(problem)
             try:
                 waited = coroutine.throw(problem)
             except StopIteration as stop:
@@ -145,6 +147,7 @@ def _steps(
         try:
             value = yield first.pop()
         except BaseException as problem:  # noqa: BLE001 - handed into the coroutine
+            step_aside(problem)
             thrown = problem
     while True:
         run.resume()
@@ -168,6 +171,7 @@ def _steps(
         try:
             value = yield waited
         except BaseException as problem:  # noqa: BLE001 - handed into the coroutine
+            step_aside(problem)
             thrown = problem
         finally:
             waited = None

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from stagelight._errors import ConfigurationError
-from stagelight._secrets import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -83,6 +82,8 @@ def _check_endpoint(name: str, value: str, protocol: str) -> None:
     except ValueError:
         usable = False
     if not usable or parts.scheme not in {"http", "https"}:
+        from stagelight._secrets import redact
+
         raise ConfigurationError(
             f"{name} is {redact(value)!r}, which is no URL of a collector; it takes "
             "one like http://127.0.0.1:4318 (http/protobuf) or http://127.0.0.1:4317 "

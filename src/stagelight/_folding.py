@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import MutableSequence
-from typing import Final
+from itertools import accumulate
+from math import inf
+from typing import TYPE_CHECKING, Final
 
-from stagelight._cells import BOUNDS, FIELD, NANOSECONDS
+from stagelight._cells import BOUNDS, FIELD, NANOSECONDS, unpack
 from stagelight._extension import NATIVE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Buffer = MutableSequence[int]
 #: Cells as one number, how many samples are in them, their sum, maximum, minimum.
@@ -17,6 +23,8 @@ Folded = tuple[int, int, int, int, int]
 State = tuple[int, int, int, int, int, int]
 
 _BYTE: Final = 256
+#: What two bytes can count.
+_SHORT: Final = 0xFFFF
 _LAST: Final = len(BOUNDS)
 _EDGES: Final = array("q", BOUNDS)
 
@@ -74,19 +82,57 @@ def value_at(rank: float, cells: dict[int, int], top: int, bottom: int) -> float
 
 
 def values_at(
-    ranks: list[float], cells: dict[int, int], top: int, bottom: int
+    ranks: Sequence[float], cells: dict[int, int], top: int, bottom: int
 ) -> list[float]:
     """The values of ascending ranks in seconds, interpolated inside their cells."""
     found: list[float] = []
-    below, wanted = 0, ranks[0]
+    below, left = 0, iter(ranks)
+    wanted = next(left)
     for index, number in cells.items():
-        while below + number >= wanted:
+        reached = below + number
+        while reached >= wanted:
             lower = BOUNDS[index - 1] if index else 0
             upper = BOUNDS[index] if index < _LAST else top
-            value = lower + (upper - lower) * max(wanted - below, 0) / number
-            found.append(min(max(value, bottom), top) / NANOSECONDS)
-            if len(found) == len(ranks):
-                return found
-            wanted = ranks[len(found)]
-        below += number
+            value = lower + (upper - lower) * (wanted - below) / number
+            value = top if value > top else max(value, bottom)
+            found.append(value / NANOSECONDS)
+            wanted = next(left, inf)
+        if wanted is inf:
+            return found
+        below = reached
     return found + [top / NANOSECONDS] * (len(ranks) - len(found))
+
+
+def packed_values_at(
+    ranks: Sequence[float], packed: int, count: int, top: int, bottom: int
+) -> list[float]:
+    """As ``values_at``, of cells that are one number, and of some samples.
+
+    Args:
+        ranks: Ascending.
+        packed: The cells.
+        count: How many samples are in them.
+        top: The largest.
+        bottom: The smallest.
+    """
+    if count > _SHORT or sys.byteorder != "little":
+        return values_at(ranks, unpack(packed), top, bottom)
+    # Few enough for the lowest two bytes of each cell: counted up in C.
+    first = ((packed & -packed).bit_length() - 1) // (8 * FIELD)
+    packed >>= 8 * FIELD * first
+    data = packed.to_bytes(-(-packed.bit_length() // (8 * FIELD)) * FIELD, "little")
+    numbers = array("H", data)[:: FIELD // 2]
+    reached = list(accumulate(numbers))
+    found: list[float] = []
+    for wanted in ranks:
+        place = bisect_left(reached, wanted)
+        value: float = top
+        if place < len(reached):
+            index, number = first + place, numbers[place]
+            lower = BOUNDS[index - 1] if index else 0
+            upper = BOUNDS[index] if index < _LAST else top
+            below = reached[place] - number
+            value = lower + (upper - lower) * (wanted - below) / number
+            value = top if value > top else max(value, bottom)
+        found.append(value / NANOSECONDS)
+    return found

@@ -13,9 +13,10 @@ from opentelemetry import context as otel_context
 
 from stagelight import _guard, _names, _outcomes, _sinks
 from stagelight._announce import announce_drop, announce_failure
+from stagelight._current import POSSIBLE
 from stagelight._detailed import UNMEASURED, begin, count, end
 from stagelight._late import begin_late
-from stagelight._quiet import POSSIBLE, Quiet
+from stagelight._quiet import Quiet
 from stagelight._slots import DETAILED, NO_SLOT, Slot, Worker
 from stagelight._spans import begin_span, close
 from stagelight._toll import COSTS

@@ -8,7 +8,7 @@ from opentelemetry import context as otel_context
 
 from stagelight._journey import TASK_TURN, Turn, enclosing, in_loop, set_turn
 from stagelight._quiet import Quiet
-from stagelight._slots import NO_SLOT
+from stagelight._slots import NO_SLOT, Slot
 from stagelight._turns import carry
 from stagelight._workers import this_worker
 
@@ -59,10 +59,13 @@ def bequeath(thread: object) -> Heritage | None:
 
 def _event(worker: Worker) -> Turn | None:
     """The turn of the event that a thread works on; a source's last one is gone."""
+    here = enclosing(worker)
     turn = TASK_TURN.get() if in_loop() else worker.turn
+    if isinstance(here, Slot) and here.turn is not None and turn is not None:
+        turn = turn if turn.within is here else here.turn
     if turn is None and worker.pending:
         turn = worker.pending[-1]
-    if enclosing(worker) is None:
+    if here is None:
         return turn if turn is not None and turn.queue is not None else None
     if turn is None and worker.slot is not NO_SLOT:
         return Turn(0, 0, worker.slot.stage.pipeline, None)

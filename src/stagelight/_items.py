@@ -10,12 +10,11 @@ from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any
 
 from stagelight import _guard, _names, _outcomes, _sinks
+from stagelight._current import CURRENT, POSSIBLE
 from stagelight._frames import finish
 from stagelight._journey import Journey, Turn, calm, open_journey, set_turn
 from stagelight._light import light_finish
 from stagelight._quiet import (
-    CURRENT,
-    POSSIBLE,
     UNSHARED,
     Quiet,
     light_journey,
@@ -55,6 +54,9 @@ class Items:
         self._start = 0
         self._light: Slot | None = None
         self._token: Token[Context] | None = None
+        if run is not None and self.source and TRACER.on and POSSIBLE:
+            worker = run.worker
+            worker.quiet = Quiet() if worker.quiet is None else worker.quiet
 
     def step(self) -> None:
         """Begin to make the next item."""
@@ -126,7 +128,10 @@ class Items:
             if token is None:
                 finish(slot, worker, None, start, end, run.event, item)
             else:
+                began = slot.turn
                 light_finish(slot, worker, None, quiet, start, end, run.event, item)
+                if began is not None:
+                    set_turn(worker, began)
             return
         slot.since = 0
         if end >= slot.roll:
@@ -134,6 +139,11 @@ class Items:
         slot.add(end - start)
         if token is not None:
             worker.trail = (None, slot, id(item), None, start, end)
+
+    @property
+    def began(self) -> int:
+        """Clock at the start of the step."""
+        return self._start
 
     def resume(self) -> None:
         """Go into the generator."""
@@ -210,10 +220,12 @@ class Items:
         # What the step promised is its own from here on, a failure's span perhaps.
         worker.quiet = Quiet()
         quiet.began = self._start
-        quiet.turn = run.turn = Turn(
-            0, light_journey(worker, self._start), run.stage.pipeline, None
-        )
-        worker.journey = None
+        turn, slot.turn = slot.turn, None
+        if turn is None:
+            journey = light_journey(worker, self._start)
+            turn = Turn(0, journey, run.stage.pipeline, None)
+            worker.journey = None
+        quiet.turn = run.turn = turn
         run.traced = self._traced = Promised.made(quiet, token)
         run.leave_context()
 

@@ -8,14 +8,14 @@ token bucket, unless ``OTEL_TRACES_SAMPLER`` asks the SDK to decide.
 from __future__ import annotations
 
 import os
-from contextvars import ContextVar
 from time import perf_counter_ns as clock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
 from opentelemetry.context import Context
 
 from stagelight import _names
+from stagelight._current import TurnVariable
 from stagelight._deferred import RECORDERS, Deferred, may_record, within
 from stagelight._slots import PENDING, Slot, Worker
 from stagelight._tracer import TRACER
@@ -155,7 +155,7 @@ class TaskTurn(Turn):
 
 
 #: The turn of an asyncio task; threads keep theirs in ``Worker``.
-TASK_TURN: Final[ContextVar[Turn | None]] = ContextVar("stagelight_turn", default=None)
+TASK_TURN: Final = TurnVariable()
 
 
 def end_turn(turn: Turn, worker: Worker | None = None) -> None:
@@ -254,31 +254,44 @@ def forget(worker: Worker, turn: Turn) -> None:
 ON_RETIRE.append(_retire)
 
 
-def open_journey(journey: Journey, pipeline: str, *, end: bool = True) -> trace.Span:
+def open_journey(
+    journey: Journey,
+    pipeline: str,
+    *,
+    end: bool = True,
+    links: Sequence[trace.Link] = (),
+    sampled: bool | None = None,
+) -> trace.Span:
     """Give a journey its creation context: the short root span ``ingest``.
 
     Args:
         journey: A journey that has none yet.
         pipeline: Name of the pipeline it enters.
         end: Whether to end the root span now; else the caller may, or drop it.
+        links: Of the root span.
+        sampled: Whether it is in the head sample, by default as the budget says.
     """
-    name, kind = f"ingest {pipeline}", _CONSUMER
+    name, attributes = f"ingest {pipeline}", {_names.PIPELINE: pipeline}
+    said: dict[str, Any] = {
+        "kind": _CONSUMER,
+        "attributes": attributes,
+        "links": links,
+    }
     context = None
     span: trace.Span | None = None
-    sampled = not journey.quiet and TRACER.samples(clock())
+    if sampled is None:
+        sampled = not journey.quiet and TRACER.samples(clock())
     if sampled and not TRACER.sdk_decides and may_record():
-        said = {_names.PIPELINE: pipeline}
-        if end:
-            span = trace.NonRecordingSpan(RECORDERS[0].root(name, kind, said))
+        if end and not links:
+            ids = RECORDERS[0].root(name, _CONSUMER, attributes)
+            span = trace.NonRecordingSpan(ids)
             journey.context = within(span, journey.ambient)
             return span
-        span = Deferred(
-            name, 0, began=clock(), kind=kind, attributes=said, sampled=True
-        )
+        span = Deferred(name, 0, began=clock(), sampled=True, **said)
+        if end:
+            span.end()
     elif sampled:
-        span = TRACER.tracer.start_span(
-            name, context=_EMPTY, kind=kind, attributes={_names.PIPELINE: pipeline}
-        )
+        span = TRACER.tracer.start_span(name, context=_EMPTY, **said)
         if end:
             span.end()
         if not span.get_span_context().trace_flags.sampled:
@@ -286,13 +299,7 @@ def open_journey(journey: Journey, pipeline: str, *, end: bool = True) -> trace.
     if span is None:
         journey.quiet = True
         span = journey.root = Deferred(
-            name,
-            0,
-            began=journey.began,
-            kind=kind,
-            attributes={_names.PIPELINE: pipeline},
-            journey=journey,
-            context=context,
+            name, 0, began=journey.began, journey=journey, context=context, **said
         )
         journey.root.ended = journey.began
     journey.context = within(

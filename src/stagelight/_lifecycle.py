@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, Final, NoReturn
@@ -52,6 +53,11 @@ def install(flush: Flush) -> None:
 def _at_exit() -> None:
     for flush in _INSTALLED:
         flush(None)
+
+
+# The first finalizer registers an exit handler, after which none runs any more. It is
+# to come after ours and the providers': exporters close connections by finalizers.
+weakref.finalize(_at_exit, id, None).atexit = False
 
 
 class Helper:

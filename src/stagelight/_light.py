@@ -7,10 +7,11 @@ from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any
 
 from stagelight import _guard, _names, _outcomes, _sinks
+from stagelight._current import CURRENT
 from stagelight._deferred import RESCUERS, remember, rescue
 from stagelight._frames import end_call, fail, finish
 from stagelight._journey import in_loop
-from stagelight._quiet import CURRENT, UNSHARED, Quiet, references
+from stagelight._quiet import UNSHARED, Quiet, references
 from stagelight._spans import describe
 from stagelight._tracer import TRACER
 from stagelight._trail import settle
@@ -87,6 +88,8 @@ def light_fail(  # noqa: PLR0913, PLR0917 - one call from the wrapper
         outcome, error_type = _outcomes.classify(slot.stage, error)
         if turn is not None:
             _close(turn, slot, worker, clock(), outcome)
+            # Another try of a source's event is a journey of its own.
+            turn.key = 0 if turn.queue is None else turn.key
         if span is not None and RESCUERS:
             wanted = outcome in _names.ERRORS
             if wanted:

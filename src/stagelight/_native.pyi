@@ -5,6 +5,7 @@ from typing import Any
 DECLINE: object
 
 class Ended(BaseException): ...
+class Waits(BaseException): ...
 
 class Call:
     def __init__(
@@ -29,6 +30,19 @@ class Items:
     over: bool
     def __init__(self, items: Any, inner: Any, find: Callable[[], Any]) -> None: ...
     def __call__(self) -> Any: ...
+
+class AsyncItems:
+    sent: Any
+    thrown: BaseException
+    rest: Any
+    made: Any
+    over: bool
+    def __init__(self, items: Any, inner: Any, find: Callable[[], Any]) -> None: ...
+    def __call__(self) -> Any: ...
+
+class LightTurn:
+    def __getattr__(self, name: str) -> Any: ...
+    def __setattr__(self, name: str, value: Any) -> None: ...
 
 class Pauses:
     total: int

@@ -8,10 +8,8 @@ was ever made.
 from __future__ import annotations
 
 import sys
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace.propagation import _SPAN_KEY
@@ -27,12 +25,6 @@ if TYPE_CHECKING:
     from stagelight._journey import Turn
     from stagelight._slots import Slot, Trail, Worker
 
-_VARIABLE: Final = getattr(otel_context._RUNTIME_CONTEXT, "_current_context", None)  # noqa: SLF001
-#: Whether OpenTelemetry keeps its context where we can set one without a call of its.
-POSSIBLE: Final = isinstance(_VARIABLE, ContextVar)
-CURRENT: Final[ContextVar[Context]] = (
-    _VARIABLE if isinstance(_VARIABLE, ContextVar) else ContextVar("stagelight_none")
-)
 #: What refers to a quiet context that nobody captured: its worker, the wrapper, and
 #: the argument of ``getrefcount``.
 UNSHARED: Final = 3

@@ -7,56 +7,23 @@ anything: what depends on the reader (``Peak``) is kept per reader.
 from __future__ import annotations
 
 import threading
-import weakref
 from dataclasses import dataclass, field
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Literal
 
 from stagelight import _names
+from stagelight._peak import Peak
 from stagelight._slots import Slot, Worker
 from stagelight._totals import Totals
 from stagelight._workers import ON_SLOT, this_worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Sequence
 
     from stagelight._distribution import Distribution
     from stagelight._registry import PipelineRecord
 
 Kind = Literal["call", "coroutine", "generator", "async generator"]
-
-
-class Peak:
-    """The largest value since each reader's last look, kept per reader."""
-
-    __slots__ = ("_lock", "_seen", "ever", "now")
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self._seen: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
-        self.now = 0
-        self.ever = 0
-
-    def note(self, value: int) -> None:
-        """Take a value into account; cheap, and safe beside readers."""
-        if value > self.now:  # noqa: PLR1730 - once for each event
-            self.now = value
-
-    def read(self, reader: Hashable, current: int = 0) -> int:
-        """The largest value since this reader read last, or ever for a new one.
-
-        Args:
-            reader: Any weakly referable object that stands for the reader.
-            current: The value now, from which its next period starts.
-        """
-        with self._lock:
-            top, self.now = max(self.now, current), current
-            self.ever = max(self.ever, top)
-            for other in list(self._seen):
-                self._seen[other] = max(self._seen[other], top)
-            result = self._seen.get(reader, self.ever)
-            self._seen[reader] = current
-            return result
 
 
 @dataclass(slots=True)
@@ -196,8 +163,10 @@ class StageRecord(SlotRecord):
         #: Clock when it was called first, else 0.
         self.began = 0
         self._joined = (frozenset[str](),) * 3
+        #: Tasks that wait for room: since when, and whether that is inside of it.
+        self.held: dict[object, tuple[int, bool]] = {}
         self._error_types: set[str] = set()
-        self._floor: dict[str, int] = {}
+        self._floor = dict.fromkeys(_names.WORKER_STATES, 0)
 
     def slot(self) -> Slot:
         """This thread's slot, made on its first use."""
@@ -287,12 +256,17 @@ class StageRecord(SlotRecord):
                     seconds[state] += lasting
                     reading.attended += lasting
                     workers[state] += 1
+            if self.held:
+                seconds[_names.BLOCKED_STATE] += sum(
+                    [max(now - since, 0) for since, _ in list(self.held.values())]
+                )
             reading.attended += totals.attended
             reading.oldest = now - min(starts) if starts else 0
+            floor = self._floor
             for state, value in seconds.items():
                 # An open interval may be read twice across its end: never go back.
-                self._floor[state] = max(self._floor.get(state, 0), value)
-            reading.seconds = dict(self._floor)
+                floor[state] = max(floor[state], value)
+            reading.seconds = floor.copy()
             reading.workers = workers
             return reading
 
@@ -301,7 +275,8 @@ class StageRecord(SlotRecord):
         super().after_fork()
         self.inherited = True
         self.began = clock() if self.slots else 0
-        self._floor = {}
+        self.held = {}
+        self._floor = dict.fromkeys(_names.WORKER_STATES, 0)
         self.blocked_peak = Peak()
 
 

@@ -10,8 +10,9 @@ from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight._call import compile_wrapper
+from stagelight._current import CURRENT, POSSIBLE
 from stagelight._distribution import NEVER, Distribution
-from stagelight._quiet import CURRENT, POSSIBLE, Quiet
+from stagelight._quiet import Quiet
 from stagelight._records import StageRecord
 from stagelight._registry import PipelineRecord
 from stagelight._slots import ON_TURN, PENDING, TRACING, Slot, Worker

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING
 
-from stagelight import _cpu, _names
+from stagelight import _cpu
 from stagelight._registry import REGISTRY
 from stagelight._slices import Slices
 
@@ -145,7 +145,8 @@ def see_stage(
     threads = 0
     with record.lock:
         for slot in record.slots:
-            inside += sum(now - at for at in slot.opened)
+            if opened := slot.opened:
+                inside += sum([now - at for at in opened])
             worker = slot.worker
             current = worker.slot is slot
             threads += current
@@ -155,6 +156,9 @@ def see_stage(
             if seen is None:
                 seen = workers[id(worker)] = WorkerSight(_cpu.spent(worker), {})
             seen.busy[record.name] = slot.busy + own
+    for since, within in list(record.held.values()) if record.held else ():
+        if within:
+            inside -= max(now - since, 0)
     inputs, outputs, inner = record.joined()
     return StageSight(
         name=record.name,
@@ -165,7 +169,7 @@ def see_stage(
         retries=totals.retries,
         active=reading.active,
         oldest=reading.oldest,
-        seconds=reading.seconds or dict.fromkeys(_names.WORKER_STATES, 0),
+        seconds=reading.seconds,
         inside=inside,
         threads=threads,
         inputs=inputs,
@@ -188,7 +192,7 @@ def see_queue(record: QueueRecord) -> QueueSight:
         capacity=record.capacity(),
         enqueued=record.enqueued,
         dequeued=record.dequeued,
-        refused=sum(list(record.refused.values())),
+        refused=sum(list(record.refused.values())) if record.refused else 0,
         blocked=record.blocked_time(),
         wait=wait,
         oldest_age=record.oldest_age(),

@@ -182,7 +182,7 @@ class Slot(Totals):
         count = number - self.known
         if count < _ENOUGH:
             return
-        recent = unpack(subtract(packed, self.before))
+        recent = unpack(subtract(packed, self.before)[0])
         p99 = value_at(0.99 * count, recent, top, bottom)
         self.slow = max(int(p99 * NANOSECONDS * _SLOWER), _SLOW)
         if second - self.learned >= _RECENT:

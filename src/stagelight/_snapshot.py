@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from stagelight._buffers import PoolRecord, QueueRecord
     from stagelight._distribution import Distribution
+    from stagelight._insights import TelemetryCost
     from stagelight._records import StageReading, StageRecord
     from stagelight._sight import QueueSight, Sight
 
@@ -159,8 +160,14 @@ def read_pipeline(record: PipelineRecord, past: Past | None = None) -> PipelineS
     )
 
 
-def process_stats() -> ProcessStats:
-    """Frozen state of this process, its pipelines apart."""
+def process_stats(
+    cost: Callable[[], TelemetryCost] = telemetry_cost,
+) -> ProcessStats:
+    """Frozen state of this process, its pipelines apart.
+
+    Args:
+        cost: Tells what recording costs.
+    """
     _guard.speak()
     return ProcessStats(
         pid=os.getpid(),
@@ -169,7 +176,7 @@ def process_stats() -> ProcessStats:
         memory_rss=memory(),
         telemetry_errors=dict(_guard.ERRORS),
         telemetry_dropped=dict(_guard.LOST),
-        telemetry_cost=telemetry_cost(),
+        telemetry_cost=cost(),
     )
 
 

@@ -14,6 +14,7 @@ from opentelemetry.trace.propagation import _SPAN_KEY
 
 from stagelight import _names, _outcomes
 from stagelight._cells import BOUNDS, NANOSECONDS
+from stagelight._current import POSSIBLE
 from stagelight._deferred import (
     Deferred,
     may_record,
@@ -24,7 +25,6 @@ from stagelight._deferred import (
 )
 from stagelight._distribution import Distribution, Exemplar
 from stagelight._journey import Journey, Turn, open_journey
-from stagelight._quiet import POSSIBLE
 from stagelight._traced import Promised, Traced
 from stagelight._tracer import TRACER, is_over
 

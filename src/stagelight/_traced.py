@@ -9,8 +9,9 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from stagelight import _names
+from stagelight._current import CURRENT, POSSIBLE
 from stagelight._deferred import remember
-from stagelight._quiet import CURRENT, POSSIBLE, UNSHARED, Quiet, references
+from stagelight._quiet import UNSHARED, Quiet, references
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -74,7 +74,7 @@ class Tracer:
     """
 
     # What is asked for each event is found fastest.
-    __slots__ = ("__dict__", "due", "running")
+    __slots__ = ("__dict__", "due", "running", "sdk_decides")
 
     def __init__(self) -> None:
         self.on = False

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stagelight import _guard
+from stagelight._current import CURRENT, POSSIBLE
 from stagelight._deferred import remember
 from stagelight._journey import (
     FAN_OUT,
@@ -19,10 +20,11 @@ from stagelight._journey import (
     in_loop,
     leave_turn,
 )
-from stagelight._quiet import CURRENT, NOWHERE, POSSIBLE, Quiet, steps
+from stagelight._quiet import NOWHERE, Quiet, steps
 from stagelight._tracer import TRACER
 
 if TYPE_CHECKING:
+    from stagelight._records import StageRecord
     from stagelight._slots import Slot, Trail, Worker
 
 
@@ -157,6 +159,20 @@ def claim_in_task(  # noqa: C901, PLR0911, PLR0912 - calls cost more
     except Exception as error:  # noqa: BLE001 - never into the pipeline
         _guard.caught("claim", error)
         return None
+
+
+def task_journey(began: int, done: list[tuple[StageRecord, int, int]]) -> Journey:
+    """The journey of an event that began in a task, outside of the head sample.
+
+    Args:
+        began: Clock at its begin.
+        done: Its finished stages, and the clock at the start and end of each.
+    """
+    journey = Journey(began)
+    journey.quiet = True
+    for stage, start, end in done:
+        remember(journey, stage, start, end)
+    return journey
 
 
 def _is_over(turn: Turn, slot: Slot, event: object) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
+from stagelight._current import CURRENT
 from stagelight._deferred import remember
 from stagelight._journey import (
     FAN_OUT,
@@ -24,7 +25,7 @@ from stagelight._journey import (
     leave_turn,
     set_turn,
 )
-from stagelight._quiet import CURRENT, light_journey, steps
+from stagelight._quiet import light_journey, steps
 from stagelight._slots import NO_SLOT, PENDING, TRACING, Slot, Worker
 from stagelight._tracer import TRACER, is_over
 from stagelight._trail import settle

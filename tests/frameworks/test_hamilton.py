@@ -38,6 +38,7 @@ dr = driver.Builder().with_modules(functions).with_adapters(base.PandasDataFrame
 output = ["spend", "signups", "avg_3wk_spend", "spend_per_signup", "spend_zero_mean"]
 for _ in range(2):
     print(dr.execute(output, inputs=inputs).to_string())
+dr.materialize(additional_vars=output, inputs=inputs)
 """
 PARALLEL = """
 import sys
@@ -123,10 +124,10 @@ def test_hello_world(receiver: OtlpReceiver, modules: dict[str, str], tmp_path: 
     """Each execution is one trace with its nodes."""
     observed = observe(receiver, SCRIPT, cwd=tmp_path, env=modules)
     names = ["avg_3wk_spend", "spend_per_signup", "spend_mean", "spend_zero_mean"]
-    assert observed.counts() == {"hamilton run": 2, **dict.fromkeys(names, 2)}
+    assert observed.counts() == {"hamilton run": 3, **dict.fromkeys(names, 3)}
     wanted = {"ingest program": 1, "process hamilton run": 1}
     wanted |= {f"process {name}": 1 for name in names}
-    assert list(observed.traces().values()) == [wanted] * 2
+    assert list(observed.traces().values()) == [wanted] * 3
     (span, *_) = [span for span in observed.spans if span.name == "process spend_mean"]
     assert span.attributes["code.function.name"] == "functions.spend_mean"
 

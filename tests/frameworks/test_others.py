@@ -106,6 +106,7 @@ def test_procrastinate(receiver: OtlpReceiver, tmp_path: Path):
     assert observed.pipeline["stages"]["__main__.flaky"]["retries"] == 1
     queues = observed.pipeline["queues"]
     assert (queues["sums"]["enqueued"], queues["sums"]["dequeued"]) == (3, 3)
+    assert (queues["other"]["enqueued"], queues["other"]["dequeued"]) == (2, 2)
     assert queues["sums"]["wait"]["count"] == 3
     found = list(observed.traces().values())
     assert found.count({"ingest program": 1, "process sums.add": 1}) == 3
@@ -128,7 +129,8 @@ def ping():
     return "pong"
 
 with start_worker(app, pool="solo", perform_ping_check=False, loglevel="ERROR"):
-    print(sum(add.delay(n, n).get(timeout=10) for n in range(4)))
+    print(sum(add.delay(n, n).get(timeout=10) for n in range(3)))
+    print(add.apply_async((1, 2), countdown=1).get(timeout=10))
 print(add.apply((1, 1)).get())
 """
 
@@ -138,6 +140,7 @@ def test_celery(receiver: OtlpReceiver, tmp_path: Path):
     observed = observe(receiver, CELERY, cwd=tmp_path)
     queue = observed.pipeline["queues"]["celery"]
     assert (queue["enqueued"], queue["dequeued"], queue["wait"]["count"]) == (4, 4, 4)
+    assert queue["wait"]["max"] < 1  # it waits only once it is due
     assert observed.pipeline["stages"] == {}
     assert [span for span in observed.spans if span.scope.name == "stagelight"] == []
 

@@ -38,6 +38,8 @@ from rq import Queue, Retry
 queue = Queue("default", connection=Redis.from_url(os.environ["REDIS_URL"]))
 for n in range(5):
     queue.enqueue(jobs.fib, n, job_id=f"fib-{n}")
+if sys.argv[1:]:
+    queue.enqueue(jobs.fib, 11, job_id="fib-11", depends_on=["fib-0"])
 queue.enqueue(jobs.follow, 10)
 queue.enqueue(jobs.fib, -1, retry=Retry(max=2))
 print(queue.count)
@@ -53,7 +55,7 @@ def jobs(tmp_path: Path, redis: str) -> dict[str, str]:
     return {"JOBS": path, "PYTHONPATH": path, "REDIS_URL": redis, "RQ_REDIS_URL": redis}
 
 
-WORKERS = ["rq.worker.Worker", "rq.worker.SimpleWorker"]
+WORKERS = ["rq.worker.Worker", "rq.worker.SimpleWorker", "rq.worker.SpawnWorker"]
 
 
 def worker(kind: str, cwd: Path, env: dict[str, str]) -> Program:
@@ -113,6 +115,22 @@ def test_jobs(kind: str, receiver: OtlpReceiver, jobs: dict[str, str], tmp_path:
     assert {f"fib-{n}" for n in range(5)} <= ids
 
 
+@pytest.mark.parametrize("kind", WORKERS[:2])
+def test_a_job_that_waits_for_another(
+    kind: str, receiver: OtlpReceiver, jobs: dict[str, str], tmp_path: Path
+):
+    """It goes on with the trace of that one."""
+    Program(ENQUEUE, ("more",), tmp_path, jobs).observed(receiver)
+    worker(kind, tmp_path, jobs).observed(receiver)
+    name = "stagelight.event.id"
+    ids = {
+        one.attributes[name]: one.trace_id
+        for one in receiver.spans()
+        if name in one.attributes
+    }
+    assert ids["fib-11"] == ids["fib-0"] != ids["fib-1"]
+
+
 def test_sizes(receiver: OtlpReceiver, jobs: dict[str, str], tmp_path: Path):
     """A worker that waits tells how long its queues are."""
     Program(ENQUEUE, (), tmp_path, jobs).bare()
@@ -123,7 +141,7 @@ def test_sizes(receiver: OtlpReceiver, jobs: dict[str, str], tmp_path: Path):
     assert pipeline["queues"]["default"]["size"] == 5
 
 
-@pytest.mark.parametrize("kind", WORKERS)
+@pytest.mark.parametrize("kind", WORKERS[:2])
 def test_mixed_fleet(
     kind: str, receiver: OtlpReceiver, jobs: dict[str, str], tmp_path: Path
 ):

@@ -104,21 +104,133 @@ def test_crawl(reactor: str, receiver: OtlpReceiver, tmp_path: Path):
     assert stages["Store"]["errors"] == {"ValueError": 1}
     queue = observed.pipeline["queues"]["requests"]
     assert (queue["enqueued"], queue["dequeued"], queue["wait"]["count"]) == (9, 9, 9)
-    traces = sorted(map(dict, observed.traces().values()), key=len)
     ingest = {f"ingest {observed.pipeline['name']}": 1}
-    redirected = {"process download": 2, "process pages.parse": 1, "process Evens": 1}
-    again = {**redirected, "process Store": 1}
-    first = {
-        "process download": 5,
-        "process pages.parse": 1,
+    calls = {
+        "process download": 9,
+        "process pages.parse": 3,
         "process pages.detail": 1,
         "process pages.failed": 1,
-        "process Evens": 5,
-        "process Store": 3,
+        "process Evens": 7,
+        "process Store": 4,
     }
-    assert traces == [{**ingest, **one} for one in (redirected, again, first)]
+    assert list(observed.traces().values()) == [{**ingest, **calls}]
     parents = {above for name, above in observed.tree() if name.startswith("process")}
     assert parents == {*ingest}
+
+
+RULES = """
+import http.server, threading
+from scrapy.crawler import CrawlerProcess
+from scrapy.exceptions import CloseSpider
+from scrapy.linkextractors import LinkExtractor
+from scrapy.spiders import CrawlSpider, Rule
+
+class Server(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = b'<a href="/list">all</a><a href="/item1">1</a><a href="/item2">2</a>'
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *args):
+        pass
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+
+class Pages(CrawlSpider):
+    name = "pages"
+    start_urls = [f"http://127.0.0.1:{server.server_port}/"]
+    rules = [Rule(LinkExtractor("list")), Rule(LinkExtractor("item"), callback="item")]
+    def item(self, response):
+        yield {"url": response.url}
+        if response.url.endswith("2"):
+            raise CloseSpider("enough")
+
+process = CrawlerProcess({"LOG_ENABLED": False, "TELNETCONSOLE_ENABLED": False})
+process.crawl(Pages)
+process.start()
+"""
+
+
+def test_rules_name_callbacks(receiver: OtlpReceiver, tmp_path: Path):
+    """Callbacks of rules have their own names; closing the spider is no failure."""
+    observed = observe(receiver, RULES, cwd=tmp_path)
+    stages = observed.pipeline["stages"]
+    assert stages["pages.parse"]["outcomes"] == {"success": 2}
+    assert stages["pages.item"]["outcomes"] == {"success": 1, "cancelled": 1}
+
+
+MANY = """
+import sys
+import scrapy
+from scrapy.crawler import CrawlerProcess
+
+class Store:
+    def process_item(self, item):
+        return item
+
+class Pages(scrapy.Spider):
+    async def start(self):
+        for n in range(100):
+            yield scrapy.Request(f"data:,{n}", dont_filter=True)
+    def parse(self, response):
+        yield {"n": int(response.text)}
+        yield response.request.replace(url="data:,9" + response.text, callback=self.more)
+    def more(self, response):
+        if response.text == "950":
+            raise ValueError(response.text)
+        return {"n": int(response.text)}
+
+settings = {
+    "ITEM_PIPELINES": {Store: 1}, "LOG_ENABLED": False, "TELNETCONSOLE_ENABLED": False,
+}
+process = CrawlerProcess(settings)
+for name in sys.argv[1:]:
+    kept = {"JOBDIR": "jobs"} if name == "disk" else {}
+    process.crawl(type(name, (Pages,), {"name": name, "custom_settings": kept}))
+process.start()
+"""
+
+
+def test_a_crawl_is_one_trace(receiver: OtlpReceiver, tmp_path: Path):
+    """Hundreds of requests, of a queue in memory or on disk, are in their crawl's."""
+    observed = observe(receiver, MANY, "disk", "other", cwd=tmp_path)
+    both = {"process download": 200, "process Store": 199}
+    both[f"ingest {observed.pipeline['name']}"] = 1
+    assert sorted(observed.traces().values(), key=str) == [
+        {**both, f"process {name}.parse": 100, f"process {name}.more": 100}
+        for name in ("disk", "other")
+    ]
+    queue = observed.pipeline["queues"]["requests"]
+    assert (queue["enqueued"], queue["dequeued"], queue["size"]) == (400, 400, 0)
+
+
+@pytest.mark.parametrize("rate", ["all", "5", "0"])
+def test_a_crawl_that_outgrows_a_trace(
+    rate: str, receiver: OtlpReceiver, tmp_path: Path
+):
+    """It goes on in linked ones; the head sample is drawn for each request."""
+    env = {"STAGELIGHT_JOURNEYS_PER_SECOND": rate}
+    env["STAGELIGHT_SPANS_PER_TRACE"] = "150" if rate == "all" else "900"
+    observed = observe(receiver, MANY, "pages", cwd=tmp_path, env=env)
+    traces = list(observed.traces().values())
+    roots = [span for span in observed.spans if span.name.startswith("ingest")]
+    assert len(roots) == len(traces)
+    assert {span.parent_id for span in observed.spans} == {
+        "",
+        *(span.span_id for span in roots),
+    }
+    failed = [span.name for span in observed.spans if span.status.code == "ERROR"]
+    assert failed == ["process pages.more"]
+    if rate == "all":
+        assert 4 <= len(traces) <= 5
+        assert sorted(len(root.links) for root in roots) == [0, *[1] * len(roots[1:])]
+    else:
+        assert len(traces) == 1
+        few = 2 if rate == "0" else 10
+        assert few <= traces[0].total() < 300, traces
 
 
 @pytest.mark.slow
@@ -141,4 +253,5 @@ def test_scrapy_bench(receiver: OtlpReceiver, tmp_path: Path):
     assert counts["follow.parse"] == int(told[1]) > 0
     bare = re.search(r"'response_received_count': (\d+)", observed.bare.stderr)
     assert bare is not None
+    assert len(observed.traces()) == 1
     print(f"scrapy bench: {bare[1]} responses bare, {told[1]} observed")  # noqa: T201

@@ -142,3 +142,43 @@ def test_cross_validation(receiver: OtlpReceiver, tmp_path: Path):
             "process logisticregression.score": 3,
         }
     ]
+
+
+SENT = """
+from concurrent.futures import ProcessPoolExecutor
+from joblib import Parallel, delayed
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.datasets import load_iris
+from sklearn.ensemble import StackingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+class Half(TransformerMixin, BaseEstimator):
+    def fit(self, X, y=None):
+        return self
+    def transform(self, X):
+        return X / 2
+
+if __name__ == "__main__":
+    X, y = load_iris(return_X_y=True)
+    model = make_pipeline(Half(), LogisticRegression()).fit(X, y)
+    with ProcessPoolExecutor(1) as pool:
+        print(sum(pool.submit(model.predict, X).result()))
+    print(sum(Parallel(n_jobs=2)(delayed(model.score)(X, y) for _ in range(2))))
+    first = FunctionTransformer(model.predict_proba)
+    print(clone(first).fit_transform(X).shape)
+    stack = StackingClassifier([("a", model), ("b", clone(model))], cv=2, n_jobs=2)
+    print(stack.fit(X, y).predict(X).shape)
+    GridSearchCV(model, {"logisticregression__C": [1, 2]}, cv=3, n_jobs=2).fit(X, y)
+"""
+
+
+def test_what_is_sent_to_other_processes(receiver: OtlpReceiver, tmp_path: Path):
+    """Methods and functions that are observed pickle and copy as they do bare."""
+    observe(receiver, SENT, cwd=tmp_path)
+    found = finished(receiver, "stagelight.stage.process.duration")
+    # 1 + 1, 2 at once, a copy's, 2 x (1 + 2 x 2 + 1), and 2 x 3 x 2 + 1 of the search.
+    assert found["half.fit_transform success"] == 1 + 2 * 3 + 7
+    assert found["half.transform success"] == 1 + 2 + 1 + 2 * 2 + 2 + 6

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
-from harness.frameworks import observe
+from harness import run_program
+from harness.frameworks import PYTHON, observe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,3 +105,22 @@ def test_buffer(receiver: OtlpReceiver, tmp_path: Path):
         for span in observed.spans
         if span.name == "process slow"
     )
+
+
+def test_nothing_exported(tmp_path: Path):
+    """Without an endpoint nodes count the same, drops and failures among it."""
+    dropping = PROGRAM.replace(
+        "    return x + 1", "    if x == 4:\n        drop('odd')\n    return x + 1"
+    ).replace("import logging", "from stagelight import drop\nimport logging", 1)
+    document = tmp_path / "stagelight.json"
+    run = run_program(
+        dropping.replace("ValueError as error", "BaseException as error"),
+        prefix=("-m", "stagelight", "run", "--no-table", "--json", str(document)),
+        python=str(PYTHON),
+        cwd=tmp_path,
+    )
+    assert run.returncode == 0, run.stderr
+    (pipeline,) = json.loads(document.read_text())["pipelines"].values()
+    found = {name: stage["outcomes"] for name, stage in pipeline["stages"].items()}
+    assert found["increment"] == {"success": 3, "failure": 1, "dropped": 1}
+    assert found["accumulate"] == {"success": 4}

@@ -106,7 +106,7 @@ class Program:
         document = self.cwd / "stagelight.json"
         document.unlink(missing_ok=True)
         prefix = ("-m", "stagelight", "run", "--no-table", "--json", str(document))
-        env = {**_ALL, **receiver.environment("http/protobuf")}
+        env = {**_ALL, **self.env, **receiver.environment("http/protobuf")}
         run = self._run("observed", (*prefix, *self.options), env)
         assert document.exists(), run
         assert "Failed to detach context" not in run.stderr, run.stderr

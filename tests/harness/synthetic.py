@@ -53,6 +53,11 @@ class Shape:
         """The node that can keep up with the least."""
         return min(self.nodes, key=lambda node: node.most)
 
+    @property
+    def rate(self) -> float:
+        """Events per second that it takes by construction."""
+        return self.bottleneck.most
+
     def with_one_more(self) -> Shape:
         """The same with one more worker at the bottleneck."""
         worst = self.bottleneck.name
@@ -115,6 +120,34 @@ def _draw(chance: random.Random, form: str, kind: str, size: int) -> Shape:
             one.outputs = [nodes[-1].name]
     label = f"{form} of {size}, {kind}"
     return Shape(label, nodes, copies=form == "copy")
+
+
+class Pace:
+    """Sleeps that together last exactly as long as they should.
+
+    On a busy machine each one is too long by what it takes to get a processor; the next
+    one is as much shorter. So a stage's mean is known there, too.
+
+    Args:
+        seconds: How long each should last.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._late = 0.0
+
+    def begin(self) -> tuple[float, float]:
+        """When it began, and how long to sleep."""
+        return time.perf_counter(), max(self._seconds - self._late, 0)
+
+    def end(self, began: float) -> None:
+        """Note how much too long it was.
+
+        Args:
+            began: When it began.
+        """
+        self._late += time.perf_counter() - began - self._seconds
+        self._late = min(self._late, 5 * self._seconds)
 
 
 class Running:
@@ -181,8 +214,14 @@ class Running:
         self._start(self._feed)
 
     def _stage(self, node: Node):
+        own = threading.local()
+
         def stage(event):
-            time.sleep(node.seconds)
+            if not hasattr(own, "pace"):
+                own.pace = Pace(node.seconds)
+            began, seconds = own.pace.begin()
+            time.sleep(seconds)
+            own.pace.end(began)
             return event
 
         return self.pipeline.stage(stage, name=node.name)
@@ -240,8 +279,14 @@ class Running:
         }
 
         def make(node: Node):
+            paces = [Pace(node.seconds) for _ in range(node.workers)]
+
             async def stage(event):
-                await asyncio.sleep(node.seconds)
+                pace = paces.pop()  # there are as many as calls at once
+                began, seconds = pace.begin()
+                await asyncio.sleep(seconds)
+                pace.end(began)
+                paces.append(pace)
                 return event
 
             return self.pipeline.stage(stage, name=node.name)

@@ -4,6 +4,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 #: How many run side by side: they sleep most of the time.
 AT_ONCE = 4
 WARM_UP = 1.0
-MEASURED = 2.0
+MEASURED = 2.5
+#: A throughput that differs by more from what is known was disturbed, and is measured
+#: anew, so many times at most.
+DISTURBED = 0.06
+TRIES = 3
 
 
 @dataclass
@@ -29,6 +34,15 @@ class Result:
     said: Bottleneck | None
     rate: float
     rate_with_one_more: float
+
+    @property
+    def disturbed(self) -> float:
+        """By how much a throughput was not the one that it is by construction."""
+        pairs = (
+            (self.rate, self.shape.rate),
+            (self.rate_with_one_more, self.shape.with_one_more().rate),
+        )
+        return max(abs(found / known - 1) for found, known in pairs)
 
     @property
     def named(self) -> bool:
@@ -56,20 +70,39 @@ class Result:
         )
 
 
-def observe(shape: Shape, past: dict[str, _snapshot.Past]) -> tuple:
-    """Run a shape; the bottleneck over the measured time, and the throughput."""
-    running = Running(shape)
+def observe(shape: Shape, past: dict[str, _snapshot.Past]) -> Result:
+    """Run a shape, and beside it the same with one more worker at its bottleneck.
+
+    What disturbs the one disturbs the other. Tells of the bottleneck over the measured
+    time, and of both throughputs.
+    """
+    first = shape.nodes[0].name
+    both = [Running(one) for one in (shape, shape.with_one_more())]
     try:
         # Until the queues are as full as they will be.
         time.sleep(WARM_UP + 0.25 * len(shape.nodes))
-        earlier = running.look()
+        for one in both:
+            past[one.pipeline.name] = _snapshot.Past(one.look())
         time.sleep(MEASURED)
-        past[running.pipeline.name] = _snapshot.Past(earlier)
-        stats = _snapshot.read_pipeline(running.record)
-        first = shape.nodes[0].name
-        return stats.bottleneck, stats.insight.stages[first].rate
+        found = [_snapshot.read_pipeline(one.record) for one in both]
+        rates = [one.insight.stages[first].rate for one in found]
+        return Result(shape, found[0].bottleneck, *rates)
     finally:
-        running.stop()
+        for one in both:
+            one.stop()
+
+
+def judge(shape: Shape, past: dict[str, _snapshot.Past]) -> Result:
+    """The result of a shape; where the machine disturbed it, of the calmest try.
+
+    By how much is told from what flowed, not from what was said of it: each shape's
+    throughput is known by construction. Where it was not reached, the gain that was
+    measured is not one of the shape.
+    """
+    tries: list[Result] = []
+    while not tries or (tries[-1].disturbed > DISTURBED and len(tries) < TRIES):
+        tries.append(observe(shape, past))
+    return min(tries, key=lambda one: one.disturbed)
 
 
 @pytest.mark.slow
@@ -80,15 +113,15 @@ def test_the_bottleneck_is_named_and_its_gain_predicted(
     past: dict[str, _snapshot.Past] = {}
     monkeypatch.setattr(_snapshot, "PAST", [past.__getitem__])
 
-    def judge(shape: Shape) -> Result:
-        said, rate = observe(shape, past)
-        return Result(shape, said, rate, observe(shape.with_one_more(), past)[1])
-
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        results = list(pool.map(judge, shapes()))
+        results = list(pool.map(partial(judge, past=past), shapes()))
     named = sum(result.named for result in results)
     predicted = sum(result.predicted for result in results)
     wrong = [str(one) for one in results if not (one.named and one.predicted)]
-    sys.stdout.write(f"{named} named, {predicted} predicted of {len(results)}\n")
+    calm = sum(result.disturbed <= DISTURBED for result in results)
+    sys.stdout.write(
+        f"{named} named, {predicted} predicted of {len(results)}; {calm} undisturbed\n"
+        + "".join(f"{one}\n" for one in wrong)
+    )
     assert named >= 0.95 * len(results), wrong
     assert predicted >= 0.95 * len(results), wrong

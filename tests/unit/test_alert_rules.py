@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from math import isnan, sin
 from pathlib import Path
@@ -318,3 +319,29 @@ def test_extremes_are_those_of_the_window(values, sign):
         extreme.add(number * 15.0, value)
         window = values[max(0, number - 40) : number + 1]
         assert extreme.value(number * 15.0) == (min if sign == 1 else max)(window)
+
+
+def test_times_in_a_window_do_not_drift():
+    """Uneven ticks for days: what is kept is a rounding away from when it was."""
+    samples, now, chance = Samples(60.0), 1.7e9, random.Random(3)
+    for _ in range(5000):
+        now += chance.uniform(0.4, 0.7)
+        samples.add(now, 3.0 * (now - 1.7e9))
+    slope, level = samples.line(now)
+    assert slope == pytest.approx(3.0, rel=1e-6)
+    assert level == pytest.approx(3.0 * (now - 1.7e9), abs=1e-4)
+    assert samples.increase(now) == pytest.approx(180.0, rel=1e-6)
+
+
+def test_stages_share_their_rules_functions():
+    """A further stage costs its series, and is spared what is the same for all."""
+    evaluator = Evaluator(RULES)
+    for name in ("parse", "write"):
+        evaluator.add(0.0, "stage.process.duration.count", 1.0, pipeline="p", name=name)
+    evaluator.add(0.0, "queue.size", 1.0, pipeline="p", name="parsed")
+    parse, write = (evaluator.entity("stage", "p", n) for n in ("parse", "write"))
+    assert parse.plan is write.plan
+    assert parse.plan is not evaluator.entity("queue", "p", "parsed").plan
+    mine = [one for one in parse.row if one not in parse.process.tracks.values()]
+    assert mine
+    assert not {id(one) for one in mine} & {id(one) for one in write.row}

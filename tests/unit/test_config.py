@@ -33,6 +33,7 @@ redact = ['patient-\\d+']
 alerts = true
 detail = "basic"
 cost_budget = 0.05
+spans_per_trace = 900
 """
 SETTINGS = Settings(
     pipeline="orders",
@@ -54,6 +55,7 @@ SETTINGS = Settings(
     alerts=True,
     detail="basic",
     cost_budget=0.05,
+    spans_per_trace=900,
 )
 
 
@@ -110,6 +112,7 @@ def test_every_variable(tmp_path):
         "STAGELIGHT_ALERTS": "1",
         "STAGELIGHT_DETAIL": "basic",
         "STAGELIGHT_COST_BUDGET": "0.05",
+        "STAGELIGHT_SPANS_PER_TRACE": "900",
         "OTEL_SERVICE_NAME": "not ours",
     }
     assert load(tmp_path, environment) == SETTINGS
@@ -181,7 +184,7 @@ def test_an_unknown_key(file, tmp_path):
         "stages, queues, journeys_per_second, rescues_per_second, json_logs, event_id, "
         "capture, listen, watchdog, grpc, token, ingress, tap, trace_url, redact, "
         "alerts, "
-        "detail, cost_budget"
+        "detail, cost_budget, spans_per_trace"
     )
     place = file("zebra = 1")
     assert refused(tmp_path).startswith(f"{place}: unknown key 'zebra'; known are pip")
@@ -201,6 +204,7 @@ RATE = 'a number from 0 up, or "all"'
 PATH = "an attribute or key, or several joined as meta.id"
 GLOB = "a glob over names of queues, or !glob to leave some out"
 FLAG = "true or false"
+WHOLE_NUMBER = 'a whole number from 1 up, or "all"'
 
 
 @pytest.mark.parametrize(
@@ -214,6 +218,8 @@ FLAG = "true or false"
         ("journeys_per_second = inf", "inf", RATE),
         ("journeys_per_second = true", "True", RATE),
         ("rescues_per_second = 'many'", "'many'", RATE),
+        ("spans_per_trace = 0", "0", WHOLE_NUMBER),
+        ("spans_per_trace = 1.5", "1.5", WHOLE_NUMBER),
         ("json_logs = 'yes'", "'yes'", FLAG),
         ("json_logs = 1", "1", FLAG),
         ("event_id = 'a b'", "'a b'", PATH),
@@ -238,6 +244,7 @@ def test_a_value_that_cannot_be_right(file, tmp_path, line, shown, accepted):
         ("JOURNEYS_PER_SECOND", "fast", RATE),
         ("JOURNEYS_PER_SECOND", "nan", RATE),
         ("JSON_LOGS", "maybe", FLAG),
+        ("SPANS_PER_TRACE", "-5", WHOLE_NUMBER),
         ("EVENT_ID", "meta id", PATH),
         ("QUEUES", "!", GLOB),
     ],

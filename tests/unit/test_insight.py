@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import queue
 import threading
 import time
 
-from stagelight import _cost, _cpu
+import pytest
+
+from stagelight import _cost, _cpu, _names
 from stagelight._insight import Window
 from stagelight._insight._audit import audit
 from stagelight._insight._gain import predict
@@ -251,3 +254,50 @@ def test_its_own_cost_is_told(pipeline) -> None:
     assert 1e-5 < cost.recording - before.recording < 1
     assert (cost.detail, cost.chosen, cost.budget) == ("normal", "normal", 0.02)
     assert "stagelight" not in REGISTRY.pipelines
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_a_task_that_waits_for_room_is_blocked_while_it_waits(
+    pipeline, clock, monkeypatch, within
+) -> None:
+    """Its time is neither missing nor working time, after the stage or inside of it."""
+    monkeypatch.setattr(
+        importlib.import_module("stagelight._queue._tasks"), "clock", clock
+    )
+    record = REGISTRY.pipeline(pipeline.name)
+
+    async def main():
+        jobs = pipeline.queue(asyncio.Queue(5), "jobs")
+        full = pipeline.queue(asyncio.Queue(1), "full")
+        await full.put(0)
+
+        @pipeline.stage
+        async def work(event):
+            clock.advance(1)
+            if within:
+                await full.put(event)
+
+        async def worker():
+            event = await jobs.get()
+            await work(event)
+            if not within:
+                await full.put(event)
+
+        before = sight(pipeline)
+        task = asyncio.create_task(worker())
+        await jobs.put(1)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        clock.advance(3)
+        waiting = Window(look(record)[0], before, REGISTRY.started)
+        await full.get()
+        await task
+        return waiting, Window(look(record)[0], before, REGISTRY.started), record
+
+    waiting, after, record = asyncio.run(main())
+    for found in (waiting, after):
+        stage = found.stages["work"]
+        assert found.seconds == 4
+        assert stage.seconds[_names.BLOCKED_STATE] == 0.75
+        assert stage.inside == 0.25
+    assert not record.stages["work"].held

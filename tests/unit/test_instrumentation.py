@@ -206,6 +206,32 @@ def test_classes_of_libraries_are_no_stages(install, module):
     assert found("stages") == []
 
 
+def test_a_process_method_that_a_library_decorates_is_a_stage(install, module):
+    """A library's decorator, as one that retries, takes nothing from the class."""
+    install()
+    module(
+        "library",
+        "import functools\n"
+        "def twice(function):\n"
+        "    @functools.wraps(function)\n"
+        "    def wrapper(*args, **kwargs):\n"
+        "        function(*args, **kwargs)\n"
+        "        return function(*args, **kwargs)\n"
+        "    return wrapper\n",
+        library=True,
+    )()
+    app = module(
+        "app",
+        "import library\n"
+        "class Parser:\n"
+        "    @library.twice\n"
+        "    def process(self, event):\n"
+        "        return event + 1\n",
+    )()
+    assert app.Parser().process(1) == 2
+    assert found("stages") == ["Parser"]
+
+
 TEXT = """
 def load_rows(event):
     return event

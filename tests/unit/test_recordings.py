@@ -12,13 +12,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from bench.decay.recording import COLUMNS, Sample, read
+from bench.decay.scoring import Replay, score
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagelight import ConfigurationError
 from stagelight.alerts import default_rules, user_rule
-from stagelight.alerts._recording import COLUMNS, Sample, read
-from stagelight.alerts._scoring import Replay, score
 
 ROOT = Path(__file__).parents[2]
 HEADER = ",".join(COLUMNS)
@@ -140,7 +140,7 @@ def test_what_is_no_sample_is_left_out():
     assert ignored == {"http.server.duration"}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text(max_size=100))
 def test_no_text_breaks_the_reader(content):
     """A recording is samples or a configuration error, never another exception."""
@@ -148,7 +148,7 @@ def test_no_text_breaks_the_reader(content):
         list(read(io.StringIO(f"{HEADER}\n{content}", newline="")))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(
         st.tuples(
@@ -175,7 +175,7 @@ def test_what_a_csv_writer_wrote_is_read(rows):
     ]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(
         st.tuples(

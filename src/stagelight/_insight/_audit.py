@@ -46,7 +46,8 @@ def _queues(window: Window) -> Iterator[Finding]:
         if sight.size is None:
             continue
         here = sight.dequeued + sight.size
-        if sight.enqueued - here > _slack(queue, window):
+        lost = sight.enqueued - here
+        if lost > _ON_THE_WAY and lost > _slack(queue, window):
             yield Finding(
                 "queue",
                 name,
@@ -64,13 +65,15 @@ def _fetched(window: Window) -> Iterator[Finding]:
     for stage in window.stages.values():
         for name in stage.sight.inputs:
             fed.setdefault(name, []).append(stage)
-    for name, queue in window.queues.items():
-        behind = fed.get(name, ())
-        if not behind or any(len(stage.sight.inputs) > 1 for stage in behind):
+    for name, behind in fed.items():
+        queue = window.queues.get(name)
+        if queue is None or any(len(stage.sight.inputs) > 1 for stage in behind):
             continue
-        calls = sum(stage.sight.count + stage.sight.active for stage in behind)
+        calls = sum([stage.sight.count + stage.sight.active for stage in behind])
         fetched = queue.sight.dequeued
         lost = fetched - calls
+        if lost <= _ON_THE_WAY:
+            continue
         if lost > max(_slack(queue, window), fetched * _SHARE) and (
             not calls or fetched / calls < _BATCH
         ):
@@ -88,9 +91,10 @@ def _fetched(window: Window) -> Iterator[Finding]:
 def _little(window: Window, sizes: Mapping[str, float]) -> Iterator[Finding]:
     """Mean size = departures x mean wait, over a window in which the level held."""
     for name, queue in window.queues.items():
-        seen, told = sizes.get(name), queue.little
+        seen = sizes.get(name)
         if seen is None or queue.wait.count < _MANY:
             continue
+        told = queue.little
         steady = abs(queue.arrivals - queue.departures) < queue.departures * _SHARE
         if steady and abs(seen - told) > max(seen, told) * _APART + _ON_THE_WAY:
             yield Finding(

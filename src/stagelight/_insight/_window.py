@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from stagelight import _names
@@ -41,11 +40,16 @@ class StageWindow:
     capacity: float | None = None
     headroom: float | None = None
     together: list[str] = field(default_factory=list)
+    #: Its quantiles, once somebody asked.
+    read: Quantiles | None = None
 
-    @cached_property
+    @property
     def quantiles(self) -> Quantiles:
         """How long the calls took."""
-        return self.duration.quantiles()
+        found = self.read
+        if found is None:
+            found = self.read = self.duration.quantiles()
+        return found
 
 
 @dataclass
@@ -57,11 +61,16 @@ class QueueWindow:
     departures: float
     wait: Distribution
     blocked: float
+    #: Its quantiles, once somebody asked.
+    read: Quantiles | None = None
 
-    @cached_property
+    @property
     def quantiles(self) -> Quantiles:
         """How long the events waited."""
-        return self.wait.quantiles()
+        found = self.read
+        if found is None:
+            found = self.read = self.wait.quantiles()
+        return found
 
     @property
     def fill(self) -> float | None:

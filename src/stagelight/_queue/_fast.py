@@ -11,8 +11,8 @@ from time import perf_counter_ns as clock
 from typing import Any, Final
 
 from stagelight import _guard
+from stagelight._current import CURRENT
 from stagelight._journey import FetchedTurn
-from stagelight._quiet import CURRENT
 from stagelight._slots import NO_SLOT, PENDING, TRACING
 from stagelight._tracer import EVENTS, TRACER
 from stagelight._turns import KEPT_PENDING, MAX_PENDING, fetched, origin

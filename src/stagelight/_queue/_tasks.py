@@ -13,11 +13,14 @@ from stagelight._journey import TASK_TURN, enclosing, leave_task_turn
 from stagelight._queue._flow import Flow, charge_blocked
 from stagelight._queue._mirror import FifoMirror, IdentityMirror, LifoMirror, Mirror
 from stagelight._queue._threads import ask_bound, ask_size, shutdown_hook
+from stagelight._slots import Slot
 from stagelight._twin import become_twin
 from stagelight._workers import this_worker
 
 if TYPE_CHECKING:
     from stagelight._buffers import QueueRecord
+    from stagelight._frames import Frame
+    from stagelight._runs import Run
 
 _SHUT_DOWN: type[BaseException] = getattr(asyncio, "QueueShutDown", asyncio.QueueFull)
 
@@ -96,10 +99,14 @@ def _put_hook(kind: Any) -> Any:
             return await outer_put(self, *arguments, **named)
         flow = self.__stagelight__
         here = enclosing(this_worker())
-        key = object()
+        slot = _held(here)
+        key, now = object(), clock()
         flow.now_full()
         flow.speak()
-        flow.record.begin_block(key, clock())
+        flow.record.begin_block(key, now)
+        if slot is not None:
+            within = slot is getattr(here, "slot", here)
+            slot.stage.held[key] = (now, within)
         try:
             return await outer_put(self, *arguments, **named)
         except BaseException as error:
@@ -108,7 +115,14 @@ def _put_hook(kind: Any) -> Any:
             step_aside(error)
             raise
         finally:
-            _charge(here, flow.record.end_block(key, clock()))
+            took = flow.record.end_block(key, clock())
+            if slot is not None:
+                slot.stage.held.pop(key, None)
+                charge_blocked(slot, took)
+            run = this_worker().run
+            # A call's first step is light: it is a run since it waited here.
+            if run is not None and (run is here or (slot is here is run.slot)):
+                run.blocked += took
 
     return put
 
@@ -137,17 +151,17 @@ def _get_hook(kind: Any) -> Any:
     return get
 
 
-def _charge(here: object, took: int) -> None:
-    """Charge a task's wait for room to the run it is in, else its turn's last stage."""
-    slot = None
-    if here is not None and hasattr(here, "blocked"):
-        here.blocked += took
-        slot = getattr(here, "slot", None)
-    else:
-        turn = TASK_TURN.get()
-        slot = turn.slot if turn is not None else None
-    if slot is not None:
-        charge_blocked(slot, took)
+def _held(here: Frame | Run | Slot | None) -> Slot | None:
+    """Whose a task's wait for room is: the call's that it is in, else its last stage's.
+
+    Asked before it waits. A task may wait long where others come first again and again.
+    """
+    if isinstance(here, Slot):
+        return here
+    if here is not None and hasattr(here, "slot"):
+        return here.slot
+    turn = TASK_TURN.get()
+    return turn.slot if turn is not None else None
 
 
 def _mirror_for(kind: Any) -> Mirror:

@@ -8,7 +8,8 @@ is told at its begin, and again only where it becomes worse.
 
 from __future__ import annotations
 
-from collections import deque
+from array import array
+from bisect import bisect_left
 from math import log2, log10, sqrt
 from typing import Final
 
@@ -18,6 +19,8 @@ _SLOW: Final = 0.0005
 _DAILY: Final = 0.02
 _DAY: Final = 86_400.0
 _SLOTS: Final = 48
+#: A time of day that was seen so often is known, and is no longer counted.
+_KNOWN: Final = int(1 / _DAILY)
 #: Samples before anything is told, and in which an episode is told but once.
 _LEARNING: Final = 50
 _EPISODE: Final = 150
@@ -61,10 +64,12 @@ class Usual:
 class Rarity:
     """How seldom a series was as surprising as this, as a power of ten."""
 
-    __slots__ = ("_classes", "_total", "_weight")
+    __slots__ = ("_places", "_total", "_weight", "_weights")
 
     def __init__(self) -> None:
-        self._classes: dict[int, float] = {}
+        #: The classes that there are, rising, and what each has.
+        self._places = array("h")
+        self._weights = array("d")
         self._total = 0.0
         self._weight = 1.0
 
@@ -76,14 +81,18 @@ class Rarity:
         """
         place = int(_CLASSES * log2(surprise + 1e-3))
         weight = self._weight
-        above = sum(have for one, have in self._classes.items() if one >= place)
+        at = bisect_left(self._places, place)
+        above = sum(self._weights[at:])
         found = -log10((above + weight) / (self._total + weight))
         # What is new counts more and more, in place of all else less and less.
         self._weight = weight = weight / _FADING
-        self._classes[place] = self._classes.get(place, 0.0) + weight
+        if at == len(self._places) or self._places[at] != place:
+            self._places.insert(at, place)
+            self._weights.insert(at, 0.0)
+        self._weights[at] += weight
         self._total += weight
         if weight > 1e100:  # noqa: PLR2004 - far from the end of floats
-            self._classes = {k: have / weight for k, have in self._classes.items()}
+            self._weights = array("d", [have / weight for have in self._weights])
             self._total /= weight
             self._weight = 1.0
         return found
@@ -95,24 +104,29 @@ class Detector:
     __slots__ = (
         "_begin",
         "_count",
-        "_daily",
         "_jump",
         "_level",
         "_rare_jump",
         "_rare_level",
-        "_recent",
+        "_seen",
         "_smooth",
+        "_usual",
         "_value",
+        "_worst",
+        "_worst_at",
     )
 
     def __init__(self) -> None:
         self._count = 0
         self._begin = self._value = self._smooth = 0.0
-        self._daily: list[tuple[int, float]] = [(0, 0.0)] * _SLOTS
+        #: Of each time of day how often it was seen, and its mean.
+        self._seen = array("B", bytes(_SLOTS))
+        self._usual = array("d", bytes(8 * _SLOTS))
         self._level, self._jump = Usual(), Usual()
         self._rare_level, self._rare_jump = Rarity(), Rarity()
-        #: Number and rarity, falling: the first is the episode's worst.
-        self._recent: deque[tuple[int, float]] = deque()
+        #: Numbers and rarities, falling: the first is the episode's worst.
+        self._worst_at = array("I")
+        self._worst = array("d")
 
     def update(self, now: float, value: float) -> float:
         """Take the next value; 0 where an episode goes on that was told.
@@ -134,10 +148,10 @@ class Detector:
 
     def _surprising_level(self, now: float, value: float) -> float:
         slot = int(now % _DAY * _SLOTS / _DAY)
-        seen, usual = self._daily[slot]
+        seen, usual = self._seen[slot], self._usual[slot]
         away = value - usual if seen else 0.0
-        share = max(1 / (seen + 1), _DAILY)
-        self._daily[slot] = seen + 1, usual + share * (value - usual)
+        self._usual[slot] += max(1 / (seen + 1), _DAILY) * (value - usual)
+        self._seen[slot] = min(seen + 1, _KNOWN)
         self._smooth += max(_FAST, 1 / self._count) * (away - self._smooth)
         if now - self._begin < _DAY:
             self._level.distance(away, 0.0)
@@ -145,11 +159,12 @@ class Detector:
         return self._level.distance(away, self._smooth)
 
     def _edge(self, score: float) -> float:
-        recent = self._recent
-        while recent and recent[0][0] <= self._count - _EPISODE:
-            recent.popleft()
-        worst = recent[0][1] if recent else 0.0
-        while recent and recent[-1][1] <= score:
-            recent.pop()
-        recent.append((self._count, score))
+        at, scores = self._worst_at, self._worst
+        while at and at[0] <= self._count - _EPISODE:
+            del at[0], scores[0]
+        worst = scores[0] if scores else 0.0
+        while scores and scores[-1] <= score:
+            del at[-1], scores[-1]
+        at.append(self._count)
+        scores.append(score)
         return score if score > worst else 0.0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from stagelight import _names
 from stagelight._promql import label
-from stagelight.alerts._binding import Entity, bind
+from stagelight.alerts._binding import Entity, Plan
 from stagelight.alerts._expressions import sources
 from stagelight.alerts._sources import ALL, PROCESS, QUEUE, SOURCES, STAGE
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from stagelight.alerts._binding import Value
-    from stagelight.alerts._expressions import Node
     from stagelight.alerts._rule import Rule
 
 PENDING: Final = "pending"
@@ -101,6 +100,7 @@ class Evaluator:
         self._seen: set[str] = set()
         self._entities: dict[tuple[str, ...], Entity] = {}
         self._bound: list[_Bound] = []
+        self._plans: dict[tuple[int, ...], Plan] = {}
         self._everything = Entity(ALL, {})
         self._attach(self._everything)
 
@@ -152,11 +152,10 @@ class Evaluator:
             What began and what ended with it.
         """
         for entity in self._entities.values():
-            if entity.recorders:
-                entity.record(now)
+            entity.record(now)
         changes = Changes()
         for bound in self._bound:
-            value = bound.holds(now)
+            value = bound.holds(bound.entity.row, now)
             if value == value:  # noqa: PLR0124 - not NaN
                 _holding(bound, now, value, changes)
             elif bound.standing is not None:
@@ -258,11 +257,20 @@ class Evaluator:
         return found
 
     def _attach(self, entity: Entity, name: str = "") -> None:
-        known: dict[Node, Value] = {}
-        for rule in self.rules:
-            if rule.scope == entity.scope and rule.covers(name):
-                holds = bind(rule.condition, entity, known)
-                self._bound.append(_Bound(rule, entity, holds))
+        numbers = tuple(
+            number
+            for number, rule in enumerate(self.rules)
+            if rule.scope == entity.scope and rule.covers(name)
+        )
+        rules = [self.rules[number] for number in numbers]
+        plan = self._plans.get(numbers)
+        if plan is None:
+            plan = self._plans[numbers] = Plan(rule.condition for rule in rules)
+        entity.follow(plan)
+        self._bound += [
+            _Bound(rule, entity, holds)
+            for rule, holds in zip(rules, plan.functions, strict=True)
+        ]
 
 
 def _holding(bound: _Bound, now: float, value: float, changes: Changes) -> None:

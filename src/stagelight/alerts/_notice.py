@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _names
-from stagelight.alerts._binding import bind
+from stagelight.alerts._binding import value as value_of
 from stagelight.alerts._evaluator import FIRING, QUEUE_LABEL, STAGE_LABEL
 from stagelight.alerts._expressions import Range
 
@@ -151,7 +151,7 @@ def notice(standing: Standing, now: float, takers: list[str]) -> Notice:
     if left is not None and standing.state == FIRING:
         summary += f": {duration(left)} left"
     compared = rule.limit()
-    limit = None if compared is None else bind(compared, standing.entity)(now)
+    limit = None if compared is None else value_of(compared, standing.entity, now)
     return Notice(
         name=rule.name,
         severity=rule.severity,
@@ -179,7 +179,7 @@ def _left(standing: Standing, now: float) -> float | None:
         return None
     _, limit, ahead = trend
     entity = standing.entity
-    slope = bind(Range("slope", ahead.inner, ahead.window), entity)(now)
-    level = bind(Range("ahead", ahead.inner, ahead.window), entity)(now)
-    room = bind(limit, entity)(now) - level
+    slope = value_of(Range("slope", ahead.inner, ahead.window), entity, now)
+    level = value_of(Range("ahead", ahead.inner, ahead.window), entity, now)
+    room = value_of(limit, entity, now) - level
     return max(room, 0.0) / slope if slope > 0 and room == room else None  # noqa: PLR0124

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase, translate
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from stagelight import _names
@@ -75,7 +76,7 @@ class Rule:
     runbook: str = RUNBOOK
     line: str = ""
 
-    @property
+    @cached_property
     def scope(self) -> str:
         """``stage``, ``queue``, ``process``, or ``all`` where it has no labels."""
         return scope(self.condition)

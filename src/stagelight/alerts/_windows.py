@@ -7,6 +7,8 @@ memory than one over minutes. Up to half an hour at 15 seconds that is every sam
 from __future__ import annotations
 
 from array import array
+from functools import cache
+from itertools import accumulate
 from math import nan
 from typing import Final
 
@@ -18,6 +20,16 @@ STALE: Final = 300.0
 _TINY: Final = 1e-6
 
 
+@cache
+def _step(window: float) -> float:
+    return window / (_RESOLUTION if window <= _LONG else _RESOLUTION / 2)
+
+
+@cache
+def _close(window: float) -> float:
+    return window / _RESOLUTION
+
+
 class Samples:
     """The samples of one window, for rates and slopes.
 
@@ -25,13 +37,25 @@ class Samples:
         window: Its length in seconds.
     """
 
-    __slots__ = ("_step", "at", "last", "last_at", "values", "window")
+    __slots__ = (
+        "_first",
+        "_gaps",
+        "_kept",
+        "_step",
+        "last",
+        "last_at",
+        "values",
+        "window",
+    )
 
     def __init__(self, window: float) -> None:
         self.window = window
-        self._step = window / (_RESOLUTION if window <= _LONG else _RESOLUTION / 2)
-        self.at = array("d")
+        self._step = _step(window)
         self.values = array("d")
+        #: When the first and the last value were, and how long it is from each to the
+        #: next: that takes half the memory of the times.
+        self._first = self._kept = nan
+        self._gaps = array("f")
         self.last_at = self.last = nan
 
     def add(self, now: float, value: float) -> None:
@@ -41,17 +65,26 @@ class Samples:
             now: Time in seconds.
             value: The value; a counter's with its restarts added up.
         """
-        at = self.at
         self.last_at, self.last = now, value
-        if not at or now - at[-1] >= self._step - _TINY:
-            at.append(now)
+        if not self.values:
+            self._first = self._kept = now
+            self.values.append(value)
+            return
+        if now - self._kept >= self._step - _TINY:
+            self._gaps.append(now - self._kept)
+            # As it is kept, so that what is rounded does not add up.
+            self._kept = self.last_at = self._kept + self._gaps[-1]
             self.values.append(value)
         self._forget(now)
 
     def _forget(self, now: float) -> None:
-        at, oldest = self.at, now - self.window - _TINY
-        while at and at[0] < oldest:
-            del at[0], self.values[0]
+        oldest = now - self.window - _TINY
+        while self._first < oldest:
+            del self.values[0]
+            if not self.values:
+                self._first = nan
+                return
+            self._first += self._gaps.pop(0)
 
     def increase(self, now: float) -> float:
         """Growth over the window, extrapolated to its ends as Prometheus does it.
@@ -60,14 +93,14 @@ class Samples:
             now: Time in seconds.
         """
         self._forget(now)
-        at = self.at
-        if not at or self.last_at <= at[0]:
+        values = self.values
+        if not values or self.last_at <= self._first:
             return nan
-        first = self.values[0]
-        sampled = self.last_at - at[0]
+        first = values[0]
+        sampled = self.last_at - self._first
         growth = self.last - first
-        mean = sampled / (len(at) - (at[-1] == self.last_at))
-        before, after = at[0] - (now - self.window), now - self.last_at
+        mean = sampled / (len(values) - (self._kept == self.last_at))
+        before, after = self._first - (now - self.window), now - self.last_at
         if growth > 0 and first >= 0:
             before = min(before, sampled * first / growth)
         near = mean * 1.1
@@ -116,14 +149,14 @@ class Samples:
             now: Time in seconds.
         """
         self._forget(now)
-        at, values = self.at, self.values
-        count = len(at)
+        values = self.values
+        count = len(values)
         if count < 2:  # noqa: PLR2004 - a line needs two points
             return nan, nan
         first = values[0]
         if values.count(first) == count:
             return 0.0, first
-        shifted = [one - now for one in at]
+        shifted = list(accumulate(self._gaps, initial=self._first - now))
         total_x, total_y = sum(shifted), sum(values)
         total_xy = sum([x * y for x, y in zip(shifted, values, strict=True)])
         total_xx = sum([x * x for x in shifted])
@@ -145,7 +178,7 @@ class Extreme:
     def __init__(self, window: float, sign: int = 1) -> None:
         self.window = window
         self.sign = sign
-        self._step = window / _RESOLUTION
+        self._step = _close(window)
         #: Values that rise with their times: the first is the smallest.
         self._at = array("d")
         self._values = array("d")

@@ -18,7 +18,7 @@ def main() -> None:
 
     if not is_safe_path():
         del sys.path[0]  # our script's folder, or the current one: the program's now
-    plan = _parse()
+    plan = _parse_plain() or _parse()
     if not isinstance(plan, Plan):
         sys.exit(plan if isinstance(plan, int) else 0)
     collecting = gc.isenabled()
@@ -27,6 +27,14 @@ def main() -> None:
     from stagelight.cli import _run
 
     _run.run(plan, collecting=collecting)
+
+
+def _parse_plain() -> object:
+    if sys.argv[1:2] != ["run"]:
+        return None
+    from stagelight.cli import _quick
+
+    return _quick.read(sys.argv[2:])
 
 
 def _parse() -> object:

@@ -120,8 +120,6 @@ class Ending:
         _stderr.write(_explain.render())
 
     def _tell(self, state: Snapshot, told: list[Notice]) -> None:
-        from stagelight.cli import _document
-
         process = replace(
             state.process,
             telemetry_dropped=dict(_guard.LOST),
@@ -130,6 +128,8 @@ class Ending:
         state = replace(state, process=process)
         failures = self.failures.groups()
         if self._plan.json is not None:
+            from stagelight.cli import _document
+
             _document.write(self._plan.json, state, failures, told)
         if self._plan.explain:
             self._explain()

@@ -7,7 +7,6 @@ import contextlib
 import importlib.util
 import os
 import runpy
-import subprocess
 import sys
 from importlib.machinery import SourceFileLoader, SourcelessFileLoader
 from pathlib import Path
@@ -127,6 +126,8 @@ def _compile(path: str, plan: Plan) -> tuple[Any, Any]:
 
 def _hand_over(plan: Plan) -> NoReturn:
     """Become plain Python: nothing of the program has run, and nothing will."""
+    import subprocess
+
     options = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001
     command = [sys.executable, *options, plan.program, *plan.arguments]
     sys.stdout.flush()

@@ -49,11 +49,13 @@ def run(plan: Plan, *, collecting: bool = True) -> None:
 
 def _export(plan: Plan) -> bool:
     """Set up exporters where the environment asks for them."""
-    from stagelight import _environment, _logs, _setup
+    from stagelight import _environment
 
     settings = plan.settings
     try:
         if _environment.exporting_wanted():
+            from stagelight import _setup
+
             _setup.configure(
                 service_name=settings.pipeline or _program.names(plan)[0],
                 journeys_per_second=settings.journeys_per_second,
@@ -64,6 +66,8 @@ def _export(plan: Plan) -> bool:
             )
             return True
         if settings.json_logs:
+            from stagelight import _logs
+
             _logs.write_json_lines()
     except ConfigurationError as error:
         sys.stderr.write(f"Error: {error}\n")

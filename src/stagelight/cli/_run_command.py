@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from stagelight import _config
-from stagelight._capture import Capture
 from stagelight._errors import ConfigurationError
-from stagelight._patterns import parse_pattern
-from stagelight._register import check_name
-from stagelight.cli._plan import Plan
+from stagelight.cli._plan import Plan, make_plan
 from stagelight.cli._refused import Refused
 
 
@@ -79,47 +73,18 @@ def run(  # noqa: PLR0913 - one parameter for each option
     it runs a page shows it live, at the address that a line on stderr tells.
     """
     try:
-        settings = _config.load()
-        declared = tuple(parse_pattern(text, "--stage") for text in stages)
-        if name is not None:
-            check_name(name, "pipeline")
-        kept = _kept(settings, capture)
+        return make_plan(
+            is_module=is_module,
+            stages=stages,
+            name=name,
+            document=document,
+            explain=explain,
+            no_table=no_table,
+            json_logs=json_logs,
+            capture=capture,
+            listen=listen,
+            program=program,
+            arguments=arguments,
+        )
     except ConfigurationError as error:
         raise Refused(str(error)) from None
-    settings = replace(
-        settings,
-        stages=(*declared, *settings.stages),
-        pipeline=name or settings.pipeline,
-        json_logs=json_logs or settings.json_logs,
-        capture=kept,
-    )
-    path = None if document is None else _writable(document)
-    return Plan(
-        program,
-        arguments,
-        is_module,
-        settings,
-        path,
-        not no_table,
-        explain,
-        listen or settings.listen,
-    )
-
-
-def _kept(settings: _config.Settings, folder: str | None) -> Capture | None:
-    """What of failed events is kept: in the folder given here, as configured."""
-    if folder is None:
-        return settings.capture
-    if settings.capture is None:
-        return Capture(folder)
-    return replace(settings.capture, folder=folder)
-
-
-def _writable(path: Path) -> Path:
-    """An absolute path, since the program may change its folder."""
-    path = path.absolute()
-    if not path.parent.is_dir():
-        raise Refused(f"--json: there is no folder {str(path.parent)!r}")
-    if not os.access(path.parent, os.W_OK):
-        raise Refused(f"--json: nothing can be written in {str(path.parent)!r}")
-    return path

@@ -34,12 +34,12 @@ def serve(plan: Plan) -> None:
 
         late = not _hides(_folder(plan), OTHERS | sys.stdlib_module_names)
         if plan.listen is not None:
-            server = start(plan.listen, late=late)
+            server = start(plan.listen, late=late, settings=plan.settings)
         else:
             try:
-                server = start(late=late)
+                server = start(late=late, settings=plan.settings)
             except ConfigurationError:
-                server = start(0, late=late)
+                server = start(0, late=late, settings=plan.settings)
     except (ConfigurationError, ImportError, OSError, RuntimeError) as error:
         if plan.listen is not None:
             sys.stderr.write(f"Error: {error}\n")

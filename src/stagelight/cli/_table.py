@@ -12,6 +12,7 @@ from rich.text import Text
 
 from stagelight._registry import REGISTRY
 from stagelight._secrets import redact
+from stagelight.cli._hanging import Hanging
 from stagelight.instrumentation._ledger import LEDGER
 
 if TYPE_CHECKING:
@@ -76,11 +77,11 @@ def render(  # noqa: PLR0913 - all that is to be told
     if told:
         console.print(_alerts(told, state))
     if children:
-        console.print(f"children    {_apart(children, exporting=exporting)}")
+        console.print(_line("children", _apart(children, exporting=exporting)))
     cost = state.process.telemetry_cost
     if cost is not None and cost.calls:
-        console.print(f"cost        {_cost(cost)}")
-    console.print(f"telemetry   {_where(state, exporting=exporting)}")
+        console.print(_line("cost", _cost(cost)))
+    console.print(_line("telemetry", _where(state, exporting=exporting)))
     return out.getvalue()
 
 
@@ -102,8 +103,12 @@ def _pipeline(
     worst = pipeline.bottleneck
     if worst is not None:
         share = f"{worst.utilization:.0%} busy"
-        parts.append(Text(f"bottleneck  {worst.stage} ({share}): {worst.evidence}"))
+        parts.append(_line("bottleneck", f"{worst.stage} ({share}): {worst.evidence}"))
     return Group(*parts)
+
+
+def _line(label: str, text: str) -> Hanging:
+    return Hanging(Text(f"{label:<12}"), Text(text))
 
 
 def _new(title: str, *columns: str) -> Table:

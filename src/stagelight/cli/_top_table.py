@@ -8,6 +8,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from stagelight.cli._hanging import Hanging
 from stagelight.cli._top_parts import NOTHING, bar, percent, rate, seconds
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def screen(
             items.sort(key=SORTS[sort])
         if reverse:
             items.reverse()
-        parts += [_verdict(name, pipeline), _stages(items[:top], sort)]
+        parts += [Text(), _verdict(name, pipeline), _stages(items[:top], sort)]
         if pipeline["queues"] or pipeline["pools"]:
             parts.append(_queues(pipeline, top))
     return Group(*parts)
@@ -165,17 +166,17 @@ def _printable(text: str) -> str:
     return "".join(one if one.isprintable() else "?" for one in text)
 
 
-def _verdict(name: str, pipeline: dict[str, Any]) -> Text:
+def _verdict(name: str, pipeline: dict[str, Any]) -> Hanging:
     worst = pipeline["bottleneck"]
-    text = Text.assemble("\n", (name, "bold"), "  ")
+    label = Text.assemble((name, "bold"), "  ")
     if worst is None:
-        return text.append("no stage limits it", "bright_black")
-    text.append(f"bottleneck {worst['stage']}", "bold yellow")
+        return Hanging(label, Text("no stage limits it", "bright_black"))
+    text = Text.assemble((f"bottleneck {worst['stage']}", "bold yellow"))
     gain = worst["gain"]
     if gain is not None:
         then = f", then {worst['limit']} limits it" if worst["limit"] else ""
         text.append(f"  one more worker {gain:+.0%}{then}")
-    return text.append(f"  {worst['evidence']}", "bright_black")
+    return Hanging(label, text.append(f"  {worst['evidence']}", "bright_black"))
 
 
 def _new(*columns: tuple[str, str], sort: str = "") -> Table:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from stagelight._cells import NANOSECONDS
 from stagelight.health._heartbeats import leased
-from stagelight.health._machine import Facts, Sign
+from stagelight.health._machine import CALM, Facts, Sign
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -81,6 +81,8 @@ def stage_facts(  # noqa: PLR0913, PLR0917 - all that is known
             stuck = _stuck(stage, limit)
     overloaded, relieved = (None, True) if victim else _overload(inputs, limits)
     degraded, clear = _trouble(stage, limits)
+    if clear and relieved and not (stalled or stuck or overloaded or degraded):
+        return CALM
     return Facts(
         stalled=stalled,
         overloaded=overloaded,

@@ -196,10 +196,11 @@ def newest(row: Row | None) -> dict[str, Any]:
 def _stage(
     now: StageSight, old: StageSight, spent: Quantiles, seconds: float
 ) -> tuple[float, ...]:
-    busy, idle, blocked = (
-        max(now.seconds[state] - old.seconds[state], 0)
-        for state in _names.WORKER_STATES
-    )
+    # A worker state's time never goes back, but by a fork.
+    later, before = now.seconds, old.seconds
+    busy = max(later[_names.BUSY] - before[_names.BUSY], 0)
+    idle = max(later[_names.IDLE] - before[_names.IDLE], 0)
+    blocked = max(later[_names.BLOCKED_STATE] - before[_names.BLOCKED_STATE], 0)
     total = busy + idle + blocked or 1
     return (
         (now.count - old.count) / seconds,

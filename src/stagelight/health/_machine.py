@@ -56,6 +56,10 @@ class Facts:
     pressed: Sign | None = None
 
 
+#: Nothing is wrong; most stages are told of this way most of the time.
+CALM: Final = Facts()
+
+
 @dataclass(frozen=True, slots=True)
 class Transition:
     """One change of state.
@@ -189,6 +193,8 @@ class Machine:
         return self._move(self._wanted(), now, wall)
 
     def _note_signs(self, facts: Facts) -> None:
+        if facts is CALM:
+            return
         found = {
             _names.STALLED: facts.stalled,
             _names.OVERLOADED: facts.pressed or facts.overloaded,
@@ -216,13 +222,13 @@ class Machine:
         return _names.DEGRADED if self._degraded.on else _names.HEALTHY
 
     def _move(self, wanted: str, now: float, wall: float) -> Transition | None:
-        worse = _names.STATES.index(wanted) > _names.STATES.index(self.state)
         window = self._limits.flap_window
         full = len(self._changes) == self._limits.flaps
         self.flapping = full and now - self._changes[0] < window
         if wanted == self.state:
             self.sign = self._signs.get(self.state, _FINE)
             return None
+        worse = _names.STATES.index(wanted) > _names.STATES.index(self.state)
         # From a stall the first progress leads out at once: a restart hangs on it.
         freed = self.state == _names.STALLED
         dwelt = now - self._entered >= self._limits.dwell

@@ -8,15 +8,12 @@ its main module runs.
 from __future__ import annotations
 
 import os
-import pickle
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as otel_context
-from opentelemetry import propagate
 
 from stagelight import _failures, _guard
-from stagelight._carrier import pack
 from stagelight._journey import Journey
 from stagelight._register import default_name
 from stagelight.instrumentation import (
@@ -34,7 +31,7 @@ if TYPE_CHECKING:
 
 #: How many children this process has started.
 COUNT: Final = [0]
-_INSTALLED: Final[list[bool]] = []
+_INSTALLED: Final[list[tuple[Settings, bool]]] = []
 #: Text that runs in the child as its message is unpickled, and never fails there.
 _BEGIN: Final = """\
 try:
@@ -64,20 +61,17 @@ def install(settings: Settings, *, exporting: bool) -> None:
     """
     if _INSTALLED:
         return
-    _INSTALLED.append(True)
+    _INSTALLED.append((settings, exporting))
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_parent=_count, after_in_child=_count_anew)
-
-    def patch(module: ModuleType) -> None:
-        _wrap(module, settings, exporting=exporting)
 
     def preload(module: ModuleType) -> None:
         _preload(module, exporting=exporting)
 
-    _hooks.when_imported("multiprocessing.spawn", patch)
+    _hooks.when_imported("multiprocessing.spawn", _wrap)
     _hooks.when_imported("multiprocessing.forkserver", preload)
     # joblib's processes are spawned by a copy of that.
-    _hooks.when_imported("joblib.externals.loky.backend.spawn", patch)
+    _hooks.when_imported("joblib.externals.loky.backend.spawn", _wrap)
 
 
 def _preload(module: Any, *, exporting: bool) -> None:
@@ -96,7 +90,7 @@ def _count_anew() -> None:
     COUNT[0] = 0
 
 
-def _wrap(module: Any, settings: Settings, *, exporting: bool) -> None:
+def _wrap(module: Any) -> None:
     inner = module.get_preparation_data
 
     def get_preparation_data(name: str, *args: Any, **kwargs: Any) -> Any:
@@ -104,9 +98,9 @@ def _wrap(module: Any, settings: Settings, *, exporting: bool) -> None:
         try:
             if name != "ignore":  # as a fork server calls itself
                 _count()
-            if exporting or settings.json_logs or settings.capture:
-                message = _message(settings, exporting=exporting)
-                data["stagelight"] = _Beginning(message)
+            told = beginning()
+            if told is not None:
+                data["stagelight"] = told
         except Exception as error:  # noqa: BLE001 - never into the program
             _guard.caught("spawn", error)
         return data
@@ -114,7 +108,19 @@ def _wrap(module: Any, settings: Settings, *, exporting: bool) -> None:
     module.get_preparation_data = get_preparation_data
 
 
+def beginning() -> object | None:
+    """What makes a spawned child observe as it unpickles it; None where none is to."""
+    for settings, exporting in _INSTALLED:
+        if exporting or settings.json_logs or settings.capture:
+            return _Beginning(_message(settings, exporting=exporting))
+    return None
+
+
 def _message(settings: Settings, *, exporting: bool) -> bytes:
+    import pickle
+
+    from stagelight._carrier import pack
+
     named = replace(settings, pipeline=settings.pipeline or default_name())
     names = _matching.main_names()[1:]
     service = settings.pipeline or next(iter(names), None)
@@ -128,6 +134,10 @@ def begin(message: bytes) -> None:
     Args:
         message: What the parent sent.
     """
+    import pickle
+
+    from opentelemetry import propagate
+
     try:
         known = pickle.loads(message)  # noqa: S301 - ours
         settings, service, names, folders, exporting, carrier = known

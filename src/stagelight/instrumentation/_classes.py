@@ -91,7 +91,10 @@ def _is_stage(made: type, process: FunctionType) -> bool:
         return False
     if made.__dict__.get("_is_protocol", False):
         return False
-    if not is_application(process.__code__.co_filename):
+    inner: Any = process  # which a decorator of a library may have wrapped
+    while isinstance(getattr(inner, "__wrapped__", None), FunctionType):
+        inner = inner.__wrapped__
+    if not is_application(inner.__code__.co_filename):
         return False  # taken over from a library
     # logging.LoggerAdapter, for one, has a process(msg, kwargs) of its own.
     return not any(

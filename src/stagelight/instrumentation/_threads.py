@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import sys
 import threading
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
 
-import wrapt
 from opentelemetry import context as otel_context
 
 from stagelight import _guard
@@ -25,24 +25,28 @@ _HERITAGE: Final = "_stagelight_heritage"
 #: What opentelemetry-instrumentation-threading notes on a thread, for its ``run``.
 _CONTRIB: Final = "_otel_context"
 _BETWEEN: Final = frozenset({"threading", "wrapt", "opentelemetry"})
-_ORIGINALS: Final[dict[str, Any]] = {}
+#: Name -> what was there, and what stands there now.
+_ORIGINALS: Final[dict[str, tuple[Any, Any]]] = {}
 
 
 def install() -> None:
     """Let the application's threads go on with the context of who starts them."""
     if _ORIGINALS:
         return
-    for name, wrapper in zip(_NAMES, (_start, _run), strict=True):
-        _ORIGINALS[name] = threading.Thread.__dict__[name]
-        wrapt.wrap_function_wrapper(threading.Thread, name, wrapper)
+    for name, wrapping in zip(_NAMES, (_starting, _running), strict=True):
+        original = threading.Thread.__dict__[name]
+        # No wrapper of wrapt's: every program starts with this, and to load it takes
+        # as long as all else that is loaded for a start.
+        wrapper = wraps(original)(wrapping(original))
+        _ORIGINALS[name] = original, wrapper
+        setattr(threading.Thread, name, wrapper)
 
 
 def uninstall() -> None:
     """Undo ``install``."""
-    for name, original in _ORIGINALS.items():
-        found = threading.Thread.__dict__[name]
+    for name, (original, wrapper) in _ORIGINALS.items():
         # Who wrapped it after us keeps us inside of theirs, where we do nothing more.
-        if getattr(found, "_self_wrapper", None) in {_start, _run}:
+        if threading.Thread.__dict__[name] is wrapper:
             setattr(threading.Thread, name, original)
     _ORIGINALS.clear()
 
@@ -59,44 +63,40 @@ def _by_application() -> bool:
         frame = frame.f_back
 
 
-def _start(
-    wrapped: Callable[..., None],
-    instance: Any,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> None:
-    try:
-        if _ORIGINALS and _by_application():
-            heritage = bequeath(instance)
+def _starting(start: Callable[..., None]) -> Callable[..., None]:
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            if _ORIGINALS and _by_application():
+                heritage = bequeath(self)
+                if heritage is not None:
+                    setattr(self, _HERITAGE, heritage)
+        except Exception as error:  # noqa: BLE001 - never into the program
+            _guard.caught("thread", error)
+        try:
+            start(self, *args, **kwargs)
+        except BaseException as error:
+            step_aside(error)
+            raise
+
+    return wrapper
+
+
+def _running(run: Callable[..., None]) -> Callable[..., None]:
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> None:
+        token = None
+        try:
+            heritage: Heritage | None = self.__dict__.pop(_HERITAGE, None)
             if heritage is not None:
-                setattr(instance, _HERITAGE, heritage)
-    except Exception as error:  # noqa: BLE001 - never into the program
-        _guard.caught("thread", error)
-    try:
-        wrapped(*args, **kwargs)
-    except BaseException as error:
-        step_aside(error)
-        raise
+                token = inherit(heritage, attached=_is_attached(self))
+        except Exception as error:  # noqa: BLE001 - never into the program
+            _guard.caught("thread", error)
+        try:
+            run(self, *args, **kwargs)
+        finally:
+            if token is not None:
+                otel_context.detach(token)
 
-
-def _run(
-    wrapped: Callable[..., None],
-    instance: Any,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> None:
-    token = None
-    try:
-        heritage: Heritage | None = instance.__dict__.pop(_HERITAGE, None)
-        if heritage is not None:
-            token = inherit(heritage, attached=_is_attached(instance))
-    except Exception as error:  # noqa: BLE001 - never into the program
-        _guard.caught("thread", error)
-    try:
-        wrapped(*args, **kwargs)
-    finally:
-        if token is not None:
-            otel_context.detach(token)
+    return wrapper
 
 
 def _is_attached(thread: threading.Thread) -> bool:

@@ -15,6 +15,7 @@ from stagelight.server._shown import Shown
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from stagelight._config import Settings
     from stagelight.health import Limits
     from stagelight.server._app import Application
     from stagelight.server._local import Source
@@ -78,6 +79,7 @@ def start(  # noqa: PLR0913 - keyword only, all optional
     watchdog: str | int | None = None,
     grpc: str | int | None = None,
     late: bool = False,
+    settings: Settings | None = None,
 ) -> Server:
     """As ``serve``, and may load what watches and serves only when it is needed.
 
@@ -90,13 +92,14 @@ def start(  # noqa: PLR0913 - keyword only, all optional
         trace_url: The same.
         watchdog: The same.
         grpc: The same.
-        late: Whether what watches is loaded a second later, and what serves by the
+        late: Whether what watches is loaded ten seconds later, and what serves by the
             first connection.
+        settings: The user's; loaded where none are given.
 
     Raises:
         ConfigurationError: As ``serve``.
     """
-    settings = load()
+    settings = settings or load()
     if address is None:
         address = settings.listen or f"{LOOPBACK}:{PORT}"
     host, port = parse_address(address)

@@ -11,6 +11,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _failures, _guard, _sinks
+from stagelight._cost import telemetry_cost
 from stagelight._register import default_name
 from stagelight._snapshot import DOCUMENT, process_stats, snapshot
 from stagelight._version import __version__
@@ -18,6 +19,9 @@ from stagelight.health._history import newest
 from stagelight.server._live import SHOWN, live_health, live_pipelines
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stagelight._insights import TelemetryCost
     from stagelight.health._monitor import Monitor
     from stagelight.server._failed import FailedEvents
 
@@ -25,13 +29,14 @@ if TYPE_CHECKING:
 _FIELDS: Final[dict[type, tuple[tuple[str, ...], attrgetter[Any]]]] = {}
 
 
-def make_document(
+def make_document(  # noqa: PLR0913 - keyword only, all optional
     monitor: Monitor,
     failed: FailedEvents,
     *,
     tap: bool = False,
     trace_url: str | None = None,
     live: bool = False,
+    costs: Callable[[], TelemetryCost] = telemetry_cost,
 ) -> dict[str, Any]:
     """The state of this process: its snapshot, health, alerts and failed events.
 
@@ -41,6 +46,7 @@ def make_document(
         tap: Whether events may be looked at.
         trace_url: Address of a trace, with ``{trace_id}`` in it.
         live: Whether only what the page shows is wanted.
+        costs: Tells what recording costs.
     """
     alerts: list[dict[str, Any]] = []
     hints: list[dict[str, Any]] = []
@@ -62,7 +68,7 @@ def make_document(
         "service": os.environ.get("OTEL_SERVICE_NAME") or default_name(),
         "host": socket.gethostname(),
         "stagelight": __version__,
-        "process": process_stats(),
+        "process": process_stats(costs),
         "pipelines": live_pipelines(past) if live else snapshot(past).pipelines,
         "health": live_health(monitor.report()) if live else monitor.report(),
         "alerts": alerts,

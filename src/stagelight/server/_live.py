@@ -6,9 +6,11 @@ of it, and costs half as much.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight._cells import NANOSECONDS
+from stagelight._cost import telemetry_cost
 from stagelight._insight import audit, longest_calls
 from stagelight._limiting import recent_bottleneck
 from stagelight._registry import REGISTRY
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
     from stagelight._insight import Window
     from stagelight._insight._window import QueueWindow, StageWindow
-    from stagelight._insights import Longest
+    from stagelight._insights import Longest, TelemetryCost
     from stagelight._model import PipelineStats, Quantiles
     from stagelight._records import StageReading
     from stagelight._registry import PipelineRecord
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Rows of a list that the page may show.
 SHOWN: Final = 20
+#: Seconds for which the cost of recording is the same on the page, less a bit.
+_SELDOM: Final = 4.5
 
 
 def live_pipelines(
@@ -49,6 +53,21 @@ def live_pipelines(
         else:
             found[record.name] = _pipeline(record, *seen.fresh, seen.sizes)
     return found
+
+
+class Costs:
+    """What recording costs, reckoned every few seconds: all workers are asked."""
+
+    def __init__(self) -> None:
+        self._due = 0.0
+        self._last: TelemetryCost | None = None
+
+    def __call__(self) -> TelemetryCost:
+        """The cost, of some seconds ago at most."""
+        now = time.monotonic()
+        if self._last is None or now >= self._due:
+            self._last, self._due = telemetry_cost(), now + _SELDOM
+        return self._last
 
 
 def live_health(report: HealthReport) -> dict[str, Any]:
@@ -92,7 +111,11 @@ def _pipeline(
         for name, sight in later.queues.items()
         if name in record.queues
     }
-    longest = longest_calls(list(record.stages.values()))
+    longest = longest_calls(
+        record.stages[name]
+        for name, sight in later.stages.items()
+        if sight.oldest >= NANOSECONDS and name in record.stages
+    )
     return {
         "name": record.name,
         "stages": {

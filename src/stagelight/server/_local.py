@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from stagelight._cost import telemetry_cost
 from stagelight.server._document import encode, make_document
+from stagelight.server._live import Costs
 
 if TYPE_CHECKING:
     from stagelight.health._monitor import Monitor
@@ -52,6 +54,7 @@ class Local:
     ) -> None:
         self._monitor, self._failed = monitor, failed
         self._tap, self._trace_url = tap, trace_url
+        self._costs = Costs()
         self.watch, self.unwatch = monitor.watch, monitor.unwatch
 
     def document(self, _: str, *, live: bool = False) -> bytes:
@@ -63,6 +66,7 @@ class Local:
                 tap=self._tap,
                 trace_url=self._trace_url,
                 live=live,
+                costs=self._costs if live else telemetry_cost,
             )
         )
 

@@ -111,8 +111,9 @@ def test_stats_and_otlp_agree(receiver, protocol):
         **receiver.environment(protocol),
         # One collection at the flush: no other may be under way while we compare.
         "OTEL_METRIC_EXPORT_INTERVAL": "3600000",
-        # Every failure is told: room for all of them.
+        # Every failure is told: room for all of them, and for spans on a slow machine.
         "OTEL_BLRP_MAX_QUEUE_SIZE": "100000",
+        "OTEL_BSP_MAX_QUEUE_SIZE": "100000",
     }
     result = run_program(PROGRAM, str(EVENTS), env=env, timeout=120)
     assert (result.returncode, result.stderr) == (0, "")

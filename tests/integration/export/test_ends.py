@@ -314,3 +314,15 @@ def test_workers_of_a_pool(receiver, method):
     for point in receiver.last(CONSUMED):
         counts[point.attributes["stagelight.stage.name"]] += int(point.value or 0)
     assert counts == {"work": 20, "pool": 20}
+
+
+def test_connections_are_closed_at_the_end():
+    """Not even a program that makes warnings errors hears of our sockets."""
+    with OtlpReceiver() as receiver:
+        run = run_program(
+            WORK + "    run(range(5))",
+            env=environment(receiver),
+            prefix=("-W", "error"),
+        )
+        whole(receiver, 5)
+    assert (run.returncode, run.stderr) == (0, "")

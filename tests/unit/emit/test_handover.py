@@ -136,7 +136,7 @@ class Timed:
         del self.record.local.slot
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(STEPS)
 def test_readers_take_turns_and_miss_nothing(steps):
     """Whoever reads when and how, each gets every sample exactly once."""

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from stagelight import _names
 from stagelight._cells import NANOSECONDS
-from stagelight._records import Peak, SlotRecord, StageRecord
+from stagelight._peak import Peak
+from stagelight._records import SlotRecord, StageRecord
 from stagelight._registry import PipelineRecord
 from stagelight._slots import Slot, Worker
 from stagelight._totals import HISTORY, Totals

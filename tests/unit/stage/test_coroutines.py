@@ -391,3 +391,22 @@ def test_keeps_nothing_after_the_call(pipeline):
         assert [ref() for ref in refs] == [None] * 5
     finally:
         gc.enable()
+
+
+def test_what_is_thrown_in_ends_where_it_arrives(pipeline):
+    """The traceback of a cancelled await ends in what was awaited, not in our frame."""
+
+    @pipeline.stage
+    async def stage(event):
+        await asyncio.Event().wait()
+
+    async def main():
+        task = asyncio.create_task(stage(1))
+        await asyncio.sleep(0)
+        task.cancel()
+        await task
+
+    with pytest.raises(asyncio.CancelledError) as caught:
+        asyncio.run(main())
+    frames = traceback.extract_tb(caught.value.__traceback__)
+    assert [frame.name for frame in frames[-2:]] == ["stage", "wait"]

@@ -97,6 +97,14 @@ class Call:
         self._end(result, None, overlapping=True)
         return result
 
+    def fail(self, error: BaseException) -> None:
+        """Note the error of a call that was run without this; it may be a drop.
+
+        Args:
+            error: What it raised.
+        """
+        self._end(None, error)
+
     def _judged(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def judged(*args: Any, **kwargs: Any) -> Any:
             return self._pass(function(*args, **kwargs))

@@ -75,7 +75,7 @@ FRAMEWORKS: Final[tuple[Framework, ...]] = (
             "scrapy.pipelines",
         ),
         stages="`download`, each callback as `spider.callback`, each item pipeline",
-        trace="start request, with what follows from it",
+        trace="crawl; linked ones beyond `spans_per_trace`",
         queue="`requests`: the scheduler",
         events="retries; drops by exception",
     ),

@@ -12,6 +12,7 @@ from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any
 
 from stagelight import _guard
+from stagelight._aside import step_aside
 from stagelight._runs import Run, begin_run
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ class Lazy:
             try:
                 value = yield waited
             except BaseException as problem:  # noqa: BLE001 - handed into it
+                step_aside(problem)
                 thrown = problem
             finally:
                 waited = None

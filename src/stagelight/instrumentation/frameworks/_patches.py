@@ -7,7 +7,6 @@ import inspect
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
-import wrapt
 from opentelemetry import context as otel_context
 
 from stagelight import _guard
@@ -15,6 +14,7 @@ from stagelight._aside import step_aside
 from stagelight._journey import enclosing
 from stagelight._outcomes import CODE_FILE
 from stagelight._workers import this_worker
+from stagelight.instrumentation.frameworks._wrapper import Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from stagelight.instrumentation.frameworks._calls import Call
 
     Observe = Callable[[Any, tuple[Any, ...], dict[str, Any]], Call | None]
+    Direct = Callable[[], Callable[[Any, tuple[Any, ...], dict[str, Any]], Any] | None]
     Look = Callable[[Any, tuple[Any, ...], dict[str, Any]], object]
     Tell = Callable[[Any, tuple[Any, ...], dict[str, Any], Any], object]
 
@@ -72,7 +73,7 @@ class Patches:
                 raise
 
         original = inspect.getattr_static(owner, name)
-        self.put(owner, name, wrapt.FunctionWrapper(original, wrapper))
+        self.put(owner, name, Wrapper(original, wrapper))
 
     def after(self, owner: Any, name: str, tell: Tell) -> None:
         """Tell of each call that ended, and of its result.
@@ -111,7 +112,7 @@ class Patches:
             return result
 
         chosen: Any = awaited if inspect.iscoroutinefunction(inner) else wrapper
-        self.put(owner, name, wrapt.FunctionWrapper(original, chosen))
+        self.put(owner, name, Wrapper(original, chosen))
 
     def timed(self, owner: Any, name: str, tell: Callable[[float], object]) -> None:
         """Tell of each call that ended when it began.
@@ -135,7 +136,7 @@ class Patches:
                 _quietly(tell, began)
 
         original = inspect.getattr_static(owner, name)
-        self.put(owner, name, wrapt.FunctionWrapper(original, wrapper))
+        self.put(owner, name, Wrapper(original, wrapper))
 
     def replace(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
         """Put a function of our own in the place of one, pickled by the same name.
@@ -188,17 +189,21 @@ class Patches:
 _ABSENT: Final = object()
 
 
-def observed(function: Any, observe: Observe) -> Any:
+def observed(function: Any, observe: Observe, direct: Direct | None = None) -> Any:
     """A function that runs its calls as ``observe`` says, and is equal to the original.
 
     Args:
         function: A function, coroutine function or bound method.
         observe: Gives the ``Call``, or None.
+        direct: Gives what runs the call of a function that is no coroutine function,
+            or None where ``observe`` is to be asked; must not fail.
     """
     inner = getattr(function, "__func__", function)
     coroutine = inspect.iscoroutinefunction(inner)
     wrapper = (_coroutine if coroutine else _plain)(observe)
-    return wrapt.FunctionWrapper(function, wrapper)
+    if direct is not None and not coroutine:
+        wrapper = _directly(direct, wrapper)
+    return Wrapper(function, wrapper)
 
 
 def _quietly(function: Callable[..., object], *args: Any) -> Any:
@@ -235,6 +240,22 @@ def _plain(observe: Observe) -> Any:
             return wrapped(*args, **kwargs)
         try:
             return call.run(wrapped, args, kwargs)
+        except BaseException as error:
+            _trim(error)
+            raise
+
+    return wrapper
+
+
+def _directly(direct: Direct, asking: Any) -> Any:
+    def wrapper(
+        wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        call = None if suppressed() else direct()
+        if call is None:
+            return asking(wrapped, instance, args, kwargs)
+        try:
+            return call(wrapped, args, kwargs)
         except BaseException as error:
             _trim(error)
             raise

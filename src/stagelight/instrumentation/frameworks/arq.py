@@ -11,7 +11,6 @@ from contextvars import ContextVar
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-import wrapt
 from opentelemetry import context as otel_context
 
 from stagelight import _guard, _names
@@ -20,6 +19,7 @@ from stagelight.instrumentation.frameworks._calls import Call
 from stagelight.instrumentation.frameworks._delivery import KEY, receive, send
 from stagelight.instrumentation.frameworks._patches import observed
 from stagelight.instrumentation.frameworks._steps import means, qualified, step
+from stagelight.instrumentation.frameworks._wrapper import Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +56,7 @@ def _worker(module: Any, patches: Patches) -> None:
     patches.put(
         module.Worker,
         "heart_beat",
-        wrapt.FunctionWrapper(module.Worker.heart_beat, _heart_beat),
+        Wrapper(module.Worker.heart_beat, _heart_beat),
     )
 
 
@@ -119,7 +119,7 @@ def _made(worker: Any, _args: Any, _kwargs: Any, result: object) -> None:
         return
     queue = _name(worker.queue_name)
     for name, function in worker.functions.items():
-        if not isinstance(function.coroutine, wrapt.FunctionWrapper):
+        if not isinstance(function.coroutine, Wrapper):
             observe = _observer(name, qualified(function.coroutine), queue)
             function.coroutine = observed(function.coroutine, observe)
 

@@ -5,6 +5,7 @@ The spans are those of opentelemetry-instrumentation-celery: we make none.
 
 from __future__ import annotations
 
+from datetime import datetime
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
@@ -60,10 +61,17 @@ def _start(task: Any = None, **_: Any) -> None:
         record = _record(str(name))
         with record.lock:
             record.dequeued += 1
-            if sent is not None and not request.eta:
-                record.wait.record(max(time_ns() - int(sent), 0))
+            if sent is not None:
+                due = max(int(sent), _due(request.eta))
+                record.wait.record(max(time_ns() - due, 0))
     except Exception as error:  # noqa: BLE001 - never into Celery
         _guard.caught("framework", error)
+
+
+def _due(eta: Any) -> int:
+    """When a task is to begin at the earliest, as Celery writes it; 0 for at once."""
+    known = datetime.fromisoformat(eta) if isinstance(eta, str) else eta
+    return int(known.timestamp() * 1e9) if known else 0
 
 
 def _shut_down(**_: Any) -> None:

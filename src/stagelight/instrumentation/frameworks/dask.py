@@ -11,8 +11,6 @@ import weakref
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Final
 
-import wrapt
-
 from stagelight import _guard
 from stagelight._aside import step_aside
 from stagelight._carrier import pack
@@ -26,6 +24,7 @@ from stagelight.instrumentation.frameworks._brokers import broker_queue
 from stagelight.instrumentation.frameworks._calls import Call
 from stagelight.instrumentation.frameworks._delivery import KEY, continued, part, root
 from stagelight.instrumentation.frameworks._steps import step
+from stagelight.instrumentation.frameworks._wrapper import Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +44,7 @@ def _client(module: Any, patches: Patches) -> None:
     patches.put(
         module.Client,
         "_graph_to_futures",
-        wrapt.FunctionWrapper(original, _submit),
+        Wrapper(original, _submit),
     )
 
 

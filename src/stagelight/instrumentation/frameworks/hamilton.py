@@ -1,4 +1,4 @@
-"""Hamilton: each ``execute`` of a driver, and in it each node.
+"""Hamilton: each ``execute`` or ``materialize`` of a driver, and in it each node.
 
 Where the driver has Hamilton's own ``OpenTelemetryTracer`` there is nothing to add. In
 an asynchronous driver a node's call waits for its inputs, so what is observed there is
@@ -11,8 +11,6 @@ import inspect
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
-import wrapt
-
 from stagelight.instrumentation.frameworks._calls import Call
 from stagelight.instrumentation.frameworks._delivery import (
     carrier,
@@ -22,6 +20,7 @@ from stagelight.instrumentation.frameworks._delivery import (
 )
 from stagelight.instrumentation.frameworks._patches import observed
 from stagelight.instrumentation.frameworks._steps import Step, qualified, step
+from stagelight.instrumentation.frameworks._wrapper import Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +35,8 @@ _TASK: Final[ContextVar[Journey | None]] = ContextVar("hamilton", default=None)
 
 
 def _driver(module: Any, patches: Patches) -> None:
-    patches.around(module.Driver, "execute", _run)
+    for name in ("execute", "raw_execute", "materialize"):
+        patches.around(module.Driver, name, _run)
 
 
 def _async_driver(module: Any, patches: Patches) -> None:
@@ -107,7 +107,7 @@ def _is_async(adapters: Any) -> bool:
 def _async_node(adapter: Any, _args: Any, kwargs: dict[str, Any]) -> None:
     node = kwargs["node_"]
     function = node.callable
-    if isinstance(function, wrapt.FunctionWrapper) or _is_traced(adapter.adapter):
+    if isinstance(function, Wrapper) or _is_traced(adapter.adapter):
         return
     kind: Kind = "coroutine" if inspect.iscoroutinefunction(function) else "call"
     made = _step(node, kind)

@@ -9,14 +9,13 @@ import inspect
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-import wrapt
-
 from stagelight import _guard
 from stagelight.instrumentation.frameworks._calls import Call
 from stagelight.instrumentation.frameworks._delivery import is_inside, root
 from stagelight.instrumentation.frameworks._lazy import Lazy
 from stagelight.instrumentation.frameworks._patches import suppressed
 from stagelight.instrumentation.frameworks._steps import Step, qualified, step
+from stagelight.instrumentation.frameworks._wrapper import Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +31,7 @@ def _pipelines(module: Any, patches: Patches) -> None:
     if hasattr(kind, "_run_component_async"):  # one class for both from 3.0 on
         patches.around(kind, "run_async", _run_async)
         patches.around(kind, "_run_component_async", _component("coroutine"))
-        generator = wrapt.FunctionWrapper(kind.run_async_generator, _generate)
+        generator = Wrapper(kind.run_async_generator, _generate)
         patches.put(kind, "run_async_generator", generator)
 
 

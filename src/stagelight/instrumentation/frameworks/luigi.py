@@ -49,6 +49,7 @@ def _interface(module: Any, patches: Patches) -> None:
 def _worker(module: Any, patches: Patches) -> None:
     patches.before(module.Worker, "_add_task", _added)
     patches.before(module.Worker, "_run_task", _started)
+    patches.before(module.Worker, "__exit__", _left)
     patches.after(module.TaskProcess, "__init__", _made)
     patches.around(module.TaskProcess, "_run_get_new_deps", _task)
     patches.before(module.TaskProcess, "_handle_run_exception", _failed)
@@ -91,6 +92,11 @@ def _started(worker: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None
     if task_id in pending.failed:
         pending.failed.discard(task_id)
         _step(worker._scheduled_tasks[task_id]).retry()  # noqa: SLF001 - Luigi's own
+
+
+def _left(worker: Any, _args: Any, _kwargs: Any) -> None:
+    """What could not run by now never will, though somebody may keep the worker."""
+    _PENDING.pop(worker, None)
 
 
 def _made(process: Any, _args: Any, _kwargs: Any, _result: object) -> None:

@@ -11,6 +11,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard
+from stagelight._aside import step_aside
 from stagelight.instrumentation.frameworks._brokers import broker_queue
 from stagelight.instrumentation.frameworks._calls import Call
 from stagelight.instrumentation.frameworks._delivery import KEY, receive, send
@@ -35,6 +36,7 @@ def _manager(module: Any, patches: Patches) -> None:
     patches.replace(module.JobManager, "_defer_jobs_query_kwargs", _sending)
     patches.after(module.JobManager, "batch_defer_jobs", _deferred)
     patches.after(module.JobManager, "batch_defer_jobs_async", _deferred)
+    patches.after(module.JobManager, "retry_job", _put_back)
 
 
 def _made(worker: Any, _args: Any, _kwargs: Any, result: object) -> None:
@@ -79,6 +81,13 @@ def _deferred(_manager: Any, _args: Any, _kwargs: Any, jobs: Any) -> None:
             record.enqueued += 1
 
 
+def _put_back(_manager: Any, args: Any, kwargs: Any, result: object) -> None:
+    """A job that is to be tried again is in its queue once more."""
+    if not isinstance(result, BaseException):
+        job = kwargs["job"] if "job" in kwargs else args[0]
+        _deferred(None, (), {}, [job])
+
+
 async def _middleware(call_next: Any, context: Any, _worker: Any) -> Any:
     call = None
     try:
@@ -88,7 +97,11 @@ async def _middleware(call_next: Any, context: Any, _worker: Any) -> Any:
         _guard.caught("framework", error)
     if call is None:
         return await call_next()
-    return await call.run_async(call_next, (), {})
+    try:
+        return await call.run_async(call_next, (), {})
+    except BaseException as error:
+        step_aside(error)
+        raise
 
 
 class _Job:

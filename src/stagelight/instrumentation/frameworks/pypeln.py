@@ -13,8 +13,6 @@ from contextvars import ContextVar
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Final
 
-import wrapt
-
 from stagelight import _guard
 from stagelight._carrier import pack, unpack
 from stagelight._journey import open_journey
@@ -26,6 +24,7 @@ from stagelight.instrumentation.frameworks._delivery import Delivery, here
 from stagelight.instrumentation.frameworks._lazy import Lazy
 from stagelight.instrumentation.frameworks._patches import observed, suppressed
 from stagelight.instrumentation.frameworks._steps import Step, qualified, step
+from stagelight.instrumentation.frameworks._wrapper import Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -171,7 +170,7 @@ def _made(worker: Any, _args: Any, _kwargs: Any, result: object) -> None:
     queue = worker.stage_params.input_queue
     if queue not in _INPUTS:
         _INPUTS[queue] = _Input(getattr(function, "__name__", "stage"), queue)
-    if isinstance(function, wrapt.FunctionWrapper):
+    if isinstance(function, Wrapper):
         return
     inner = process.apply
 
@@ -189,7 +188,7 @@ def _made(worker: Any, _args: Any, _kwargs: Any, result: object) -> None:
 def _observed(function: Any) -> Any:
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         made = _step(function, "coroutine")
-        return wrapt.FunctionWrapper(function, _lazily(made))
+        return Wrapper(function, _lazily(made))
     coroutine = inspect.iscoroutinefunction(function)
     made = _step(function, "coroutine" if coroutine else "call")
 

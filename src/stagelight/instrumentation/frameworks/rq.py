@@ -1,16 +1,28 @@
 """rq: its queues and jobs. A job's journey travels in ``job.meta``.
 
-The work horse that performs a job is forked for it and ends by ``os._exit``, before
-which it flushes, as every forked child does.
+The work horse that performs a job is forked or spawned for it and ends by ``os._exit``,
+before which it flushes, as every child does. A job that waited for another one goes on
+with the journey of that one.
 """
 
 from __future__ import annotations
 
+import pickle
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
+from stagelight import _guard
+from stagelight.instrumentation import _children
 from stagelight.instrumentation.frameworks._brokers import broker_queue
 from stagelight.instrumentation.frameworks._calls import Call
-from stagelight.instrumentation.frameworks._delivery import KEY, receive, root, send
+from stagelight.instrumentation.frameworks._delivery import (
+    KEY,
+    continued,
+    is_inside,
+    receive,
+    root,
+    send,
+)
 from stagelight.instrumentation.frameworks._steps import Step, step
 
 if TYPE_CHECKING:
@@ -20,6 +32,9 @@ if TYPE_CHECKING:
     from stagelight.instrumentation.frameworks._patches import Patches
 
 _RULE: Final = "an rq queue"
+#: What travelled with the job that this worker performed last: what it enqueues
+#: afterwards waited for that one, or is enqueued by its callbacks.
+_BEFORE: Final[ContextVar[Any]] = ContextVar("rq", default=None)
 
 
 def _queues(module: Any, patches: Patches) -> None:
@@ -37,6 +52,27 @@ def _workers(module: Any, patches: Patches) -> None:
     for kind in kinds:
         if "work" in vars(kind) and kind.__module__.startswith("rq."):
             patches.before(kind, "work", _work)
+
+    spawning = getattr(module, "SpawnWorker", None)
+    if "_dump_worker_config" in vars(spawning or object):
+        patches.replace(spawning, "_dump_worker_config", _telling)
+
+
+def _telling(inner: Any) -> Any:
+    """Worker settings that also make the spawned work horse observe."""
+
+    def dump(worker: Any) -> Any:
+        plain = inner(worker)
+        try:
+            told = _children.beginning()
+            if told is not None:
+                kind, values = pickle.loads(plain)  # noqa: S301 - rq's own, of just now
+                return pickle.dumps((kind, {"_stagelight": told, **values}))
+        except Exception as error:  # noqa: BLE001 - never into rq
+            _guard.caught("spawn", error)
+        return plain
+
+    return dump
 
 
 def _work(worker: Any, _args: Any, _kwargs: Any) -> None:
@@ -60,7 +96,9 @@ def _record(queue: Any) -> QueueRecord:
 
 def _enqueue(queue: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     job = _job(queue, args, kwargs)
-    job.meta[KEY] = send(job, _record(queue), job.meta.get(KEY))
+    known = job.meta.get(KEY)
+    journey = None if known or is_inside() else continued(_BEFORE.get())
+    job.meta[KEY] = send(job, _record(queue), known, journey)
 
 
 def _schedule(queue: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -86,6 +124,7 @@ def _perform(job: Any, _args: Any, _kwargs: Any) -> Call:
     known = job.meta.get(KEY)
     record = broker_queue(job.origin, _RULE)
     delivery = receive(known, record, sent_ns=None if known else sent)
+    _BEFORE.set(known)
     return Call(_step(job), job, delivery)
 
 

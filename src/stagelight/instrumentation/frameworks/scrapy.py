@@ -1,8 +1,8 @@
 """Scrapy: the scheduler's queue, downloads, spider callbacks, item pipelines.
 
-A journey begins with a request and goes on through its response, the items found in it
-and the requests that follow from it. What belongs together is noted beside requests
-and responses, never in them.
+A crawl is a run, with one trace. In it a journey begins with each request and goes on
+through its retries, its response and the items found in it. What belongs together is
+noted beside requests and responses, never in them.
 """
 
 from __future__ import annotations
@@ -14,27 +14,29 @@ from contextvars import ContextVar
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Final
 
-import wrapt
-
 from stagelight import _guard, _names
 from stagelight._aside import step_aside
-from stagelight._journey import FAN_OUT, Journey, open_journey
-from stagelight._tracer import TRACER
 from stagelight.instrumentation.frameworks._attempts import given_up, retrying
 from stagelight.instrumentation.frameworks._brokers import broker_queue
 from stagelight.instrumentation.frameworks._calls import Call
-from stagelight.instrumentation.frameworks._delivery import Delivery, here, part
+from stagelight.instrumentation.frameworks._delivery import Delivery, part
 from stagelight.instrumentation.frameworks._lazy import Lazy
 from stagelight.instrumentation.frameworks._patches import observed
+from stagelight.instrumentation.frameworks._run_trace import RunTrace, exported
 from stagelight.instrumentation.frameworks._steps import means, qualified, step
+from stagelight.instrumentation.frameworks._wrapper import Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stagelight._buffers import QueueRecord
+    from stagelight._journey import Journey
     from stagelight._records import Kind
     from stagelight.instrumentation.frameworks._patches import Patches
 
+#: Crawler -> its trace.
+_CRAWLS: Final[weakref.WeakKeyDictionary[Any, RunTrace]] = weakref.WeakKeyDictionary()
+_SCHEDULERS: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
 #: Request or response -> its journey, and when it was put into the scheduler.
 _JOURNEYS: Final[weakref.WeakKeyDictionary[Any, Journey]] = weakref.WeakKeyDictionary()
 _PUT: Final[weakref.WeakKeyDictionary[Any, int]] = weakref.WeakKeyDictionary()
@@ -63,7 +65,7 @@ def _scraper(module: Any, patches: Patches) -> None:
     patches.put(
         module.Scraper,
         "call_spider_async",
-        wrapt.FunctionWrapper(module.Scraper.call_spider_async, _callback),
+        Wrapper(module.Scraper.call_spider_async, _callback),
     )
     patches.before(module.Scraper, "_process_spidermw_output_async", _output)
 
@@ -71,17 +73,26 @@ def _scraper(module: Any, patches: Patches) -> None:
 def _pipelines(module: Any, patches: Patches) -> None:
     means("scrapy.exceptions.DropItem", _names.DROPPED)
     means("scrapy.exceptions.IgnoreRequest", _names.DROPPED)
+    means("scrapy.exceptions.CloseSpider", _names.CANCELLED)
     patches.after(module.ItemPipelineManager, "_add_middleware", _added)
 
 
 def _queue(scheduler: Any) -> QueueRecord:
-    ref = weakref.ref(scheduler)
+    _SCHEDULERS.add(scheduler)
+    return broker_queue("requests", "a Scrapy scheduler", _size)
 
-    def size() -> int | None:
-        known = ref()
-        return None if known is None else len(known)
 
-    return broker_queue("requests", "a Scrapy scheduler", size)
+def _size() -> int:
+    return sum(map(len, list(_SCHEDULERS)))
+
+
+def _crawl(owner: Any) -> RunTrace:
+    """The trace of the crawl that a part of Scrapy belongs to."""
+    crawler = getattr(owner, "crawler", None) or owner
+    found = _CRAWLS.get(crawler)
+    if found is None:
+        found = _CRAWLS[crawler] = RunTrace()
+    return found
 
 
 def _replaced(request: Any, _args: Any, _kwargs: Any, copy: Any) -> None:
@@ -99,41 +110,38 @@ def _put(scheduler: Any, args: tuple[Any, ...], kwargs: Any, result: object) -> 
     record.enqueued += 1
     record.peak.note(len(scheduler))
     _PUT[request] = clock()
-    if request in _JOURNEYS:
-        return
-    journey = _CURRENT.get()
-    if journey is None or journey.forwards >= FAN_OUT:
-        journey = here()
-    journey.forwards += 1
-    if TRACER.on and journey.context is None:
-        open_journey(journey, record.pipeline.name)
-    _JOURNEYS[request] = journey
+    _journey(scheduler, request)
 
 
 def _got(scheduler: Any, _args: Any, _kwargs: Any, request: Any) -> None:
-    at = _PUT.pop(request, None) if hasattr(request, "url") else None
-    if at is not None:
-        record = _queue(scheduler)
-        record.dequeued += 1
+    if not hasattr(request, "url"):
+        return
+    record = _queue(scheduler)
+    record.dequeued += 1
+    at = _PUT.pop(request, None)
+    if at is not None:  # else it was on disk, and is another object now
         record.wait.record(clock() - at)
 
 
-def _download(_manager: Any, args: tuple[Any, ...], kwargs: Any) -> Call:
+def _download(manager: Any, args: tuple[Any, ...], kwargs: Any) -> Call:
     request = args[1] if args[1:] else kwargs["request"]
+    journey = _journey(manager, request)
 
     def ended(result: Any, error: BaseException | None) -> None:
+        exported(journey)
         if error is None and result is not request:
-            _JOURNEYS[result] = _journey(request)
+            _JOURNEYS[result] = journey
 
-    delivery = Delivery(_journey(request), "requests")
+    delivery = Delivery(journey, "requests")
     made = step("download", rule="Scrapy's downloader", kind="coroutine")
     return Call(made, _Id(request.url), delivery, ended)
 
 
-def _journey(request: Any) -> Journey:
+def _journey(owner: Any, request: Any) -> Journey:
+    """A request's journey; one that came through no scheduler of ours gets it here."""
     journey = _JOURNEYS.get(request)
-    if journey is None:  # it came through no scheduler of ours
-        journey = _JOURNEYS[request] = Journey(clock())
+    if journey is None:
+        journey = _JOURNEYS[request] = _crawl(owner).journey()
     return journey
 
 
@@ -193,6 +201,7 @@ def _begin_callback(scraper: Any, result: Any, request: Any) -> Lazy | None:
         function = request.errback
     else:
         return None
+    function = _ruled(spider, request, function)
     name = getattr(function, "__name__", "") or type(function).__name__
     name = "parse" if name == "_parse" else name
     made = step(
@@ -202,11 +211,23 @@ def _begin_callback(scraper: Any, result: Any, request: Any) -> Lazy | None:
         kind="coroutine",
     )
     journey = _JOURNEYS.get(result) if response else None
-    journey = journey or _journey(request)
+    journey = journey or _journey(scraper, request)
     if response:
         _JOURNEYS[result] = journey
     _CURRENT.set(journey)
-    return Lazy(made, _Id(request.url), part(journey))
+    return Lazy(made, _Id(request.url), part(journey), lambda _error: exported(journey))
+
+
+def _ruled(spider: Any, request: Any, function: Any) -> Any:
+    """What a rule of a ``CrawlSpider`` names, where it has the spider call that."""
+    kind = {"_callback": "callback", "_errback": "errback"}.get(
+        getattr(function, "__name__", "")
+    )
+    rules, number = getattr(spider, "_rules", None), request.meta.get("rule")
+    if kind is None or not rules or not isinstance(number, int):
+        return function
+    named = getattr(rules[number], kind, None)
+    return named or (spider.parse if kind == "callback" else function)
 
 
 def _output(_scraper: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -222,7 +243,7 @@ def _added(manager: Any, args: tuple[Any, ...], _kwargs: Any, _result: object) -
     if not hasattr(pipeline, "process_item") or not methods:
         return
     method = methods[-1]
-    if isinstance(method, wrapt.FunctionWrapper):
+    if isinstance(method, Wrapper):
         return
     name = type(pipeline).__qualname__
     coroutine = inspect.iscoroutinefunction(method)
@@ -237,7 +258,13 @@ def _added(manager: Any, args: tuple[Any, ...], _kwargs: Any, _result: object) -
             kind=kind,
         )
         item = args[0] if args else kwargs["item"]
-        return Call(made, item, part(_CURRENT.get()))
+        crawl, known = _crawl(manager), _CURRENT.get()
+        journey = crawl.journey() if known is None else crawl.going_on(known)
+
+        def ended(_result: object, _error: BaseException | None) -> None:
+            exported(journey)
+
+        return Call(made, item, part(journey), ended)
 
     methods[-1] = observed(method, observe)
 

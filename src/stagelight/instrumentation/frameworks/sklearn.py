@@ -22,6 +22,7 @@ from stagelight.instrumentation.frameworks._delivery import (
 from stagelight.instrumentation.frameworks._patches import observed
 from stagelight.instrumentation.frameworks._spans import set_on_span
 from stagelight.instrumentation.frameworks._steps import step
+from stagelight.instrumentation.frameworks._wrapper import Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,12 +44,7 @@ _METHODS: Final = (
     "inverse_transform",
 )
 #: Where a composition keeps (name, estimator, ...) of its steps, fitted or not.
-_STEPS: Final = (
-    "steps",
-    "transformer_list",
-    "transformers",
-    "transformers_",
-)
+_STEPS: Final = ("steps", "transformer_list", "transformers", "transformers_")
 
 
 class _Running:
@@ -100,17 +96,12 @@ def _base(module: Any, patches: Patches) -> None:
     patches.after(module.BaseEstimator, "__sklearn_clone__", _cloned)
 
 
-def _pipeline(module: Any, patches: Patches) -> None:
-    for kind in (module.Pipeline, module.FeatureUnion):
-        _observe_root(kind, patches)
+def _compositions(*names: str) -> Callable[[Any, Patches], None]:
+    def hook(module: Any, patches: Patches) -> None:
+        for name in names:
+            _observe_root(getattr(module, name), patches)
 
-
-def _columns(module: Any, patches: Patches) -> None:
-    _observe_root(module.ColumnTransformer, patches)
-
-
-def _search(module: Any, patches: Patches) -> None:
-    _observe_root(module.BaseSearchCV, patches)
+    return hook
 
 
 def _validation(module: Any, patches: Patches) -> None:
@@ -149,13 +140,24 @@ def _observe_root(kind: type, patches: Patches) -> None:
 def _observe_class(kind: type, patches: Patches) -> None:
     """Observe the methods that a class and its bases define, each where it is."""
     for base in kind.__mro__[:-1]:
-        if base in _CLASSES.seen:
+        known = base in _CLASSES.seen
+        if known and not _is_sent(base):
             continue
         _CLASSES.seen.add(base)
         for name in _METHODS:
             method = vars(base).get(name)
-            if method is not None and not isinstance(method, (property, type)):
-                patches.put(base, name, observed(method, _observer(name)))
+            if method is None or isinstance(method, (property, type, Wrapper)):
+                continue
+            twin = observed(method, _observer(name))
+            if known:
+                setattr(base, name, twin)
+            else:
+                patches.put(base, name, twin)
+
+
+def _is_sent(kind: type) -> bool:
+    """Whether cloudpickle sends a class by value: it may set its methods back."""
+    return kind.__module__ == "__main__"
 
 
 def _observer(method: str) -> Callable[[Any, Any, Any], Call | None]:
@@ -221,9 +223,9 @@ def _members(estimator: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _observe_estimator(estimator: Any) -> None:
-    patches = _CLASSES.patches
-    if patches is not None and type(estimator) not in _CLASSES.seen:
-        _observe_class(type(estimator), patches)
+    patches, kind = _CLASSES.patches, type(estimator)
+    if patches is not None and (kind not in _CLASSES.seen or _is_sent(kind)):
+        _observe_class(kind, patches)
 
 
 def _cloned(estimator: Any, _args: Any, _kwargs: Any, clone: Any) -> None:
@@ -308,9 +310,9 @@ def run_elsewhere(
 
 HOOKS: Final[dict[str, Callable[[Any, Patches], None]]] = {
     "sklearn.base": _base,
-    "sklearn.pipeline": _pipeline,
-    "sklearn.compose._column_transformer": _columns,
-    "sklearn.model_selection._search": _search,
+    "sklearn.pipeline": _compositions("Pipeline", "FeatureUnion"),
+    "sklearn.compose._column_transformer": _compositions("ColumnTransformer"),
+    "sklearn.model_selection._search": _compositions("BaseSearchCV"),
     "sklearn.model_selection._validation": _validation,
     "joblib.parallel": _joblib,
 }

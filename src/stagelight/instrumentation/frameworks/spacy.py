@@ -12,8 +12,6 @@ from contextvars import ContextVar
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Final
 
-import wrapt
-
 from stagelight import _guard, _names
 from stagelight._aside import step_aside
 from stagelight._spans import begin_span
@@ -23,6 +21,7 @@ from stagelight.instrumentation.frameworks._delivery import root
 from stagelight.instrumentation.frameworks._lazy import Lazy
 from stagelight.instrumentation.frameworks._patches import observed, suppressed
 from stagelight.instrumentation.frameworks._steps import Step, qualified, step
+from stagelight.instrumentation.frameworks._wrapper import Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,7 +46,7 @@ def _language(module: Any, patches: Patches) -> None:
     kind = module.Language
     patches.around(kind, "__call__", _call)
     patches.around(kind, "make_doc", _make_doc)
-    patches.put(kind, "pipe", wrapt.FunctionWrapper(kind.pipe, _pipe))
+    patches.put(kind, "pipe", Wrapper(kind.pipe, _pipe))
     original = vars(kind)["pipeline"]
 
     def pipeline(self: Any) -> Any:

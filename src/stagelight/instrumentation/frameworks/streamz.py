@@ -11,8 +11,6 @@ import weakref
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
-import wrapt
-
 from stagelight import _guard
 from stagelight._tracer import TRACER
 from stagelight.instrumentation.frameworks._brokers import LocalQueue
@@ -41,6 +39,8 @@ _QUEUES: Final[weakref.WeakKeyDictionary[Any, LocalQueue]] = weakref.WeakKeyDict
 _RESULTS: Final[weakref.WeakKeyDictionary[Any, dict[int, list[Journey]]]] = (
     weakref.WeakKeyDictionary()
 )
+#: Not empty once a node is in one of these.
+_HOLDING: Final[list[bool]] = []
 #: The element that is being emitted: its journey, where it waited, and how long.
 _ELEMENT: Final[ContextVar[tuple[Journey, str | None, int] | None]] = ContextVar(
     "streamz", default=None
@@ -48,8 +48,7 @@ _ELEMENT: Final[ContextVar[tuple[Journey, str | None, int] | None]] = ContextVar
 
 
 def _core(module: Any, patches: Patches) -> None:
-    emit = wrapt.FunctionWrapper(module.Stream._emit, _emit)  # noqa: SLF001
-    patches.put(module.Stream, "_emit", emit)
+    patches.replace(module.Stream, "_emit", _emitting)
     for name in ("map", "map_async", "starmap", "filter", "accumulate"):
         if hasattr(module, name):
             patches.after(getattr(module, name), "__init__", _made)
@@ -88,7 +87,22 @@ def _made(node: Any, _args: Any, _kwargs: Any, _result: object) -> None:
     results: dict[int, list[Journey]] | None = None
     if kind.__name__ == "map_async":
         results = _RESULTS[node] = {}
-    setattr(node, attribute, observed(function, observe))
+        _HOLDING[:] = [True]
+    call = made.call
+
+    def run(wrapped: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        event = args[last] if args[last:] else None
+        try:
+            return call(event, wrapped, *args, **kwargs)
+        except BaseException as error:
+            Call(made, event).fail(error)
+            raise
+
+    def direct() -> Callable[..., Any] | None:
+        # Nothing is known of the element: a Call would add nothing.
+        return run if _ELEMENT.get() is None else None
+
+    setattr(node, attribute, observed(function, observe, direct))
 
 
 def _keeper(
@@ -119,6 +133,7 @@ def _queue(node: Any) -> LocalQueue:
         bound = getattr(node.queue, "maxsize", 0) or None
         name = node.name or kind
         queue = _QUEUES[node] = LocalQueue(name, "a streamz node", node, bound)
+        _HOLDING[:] = [True]
     return queue
 
 
@@ -127,7 +142,23 @@ def _put(node: Any, _args: Any, _kwargs: Any) -> None:
     _queue(node).put(here() if known is None else known[0])
 
 
-def _emit(wrapped: Any, node: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
+def _emitting(emit: Any) -> Any:
+    """A plain function: to bind a wrapper would take as long as all that it does."""
+
+    def _emit(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not TRACER.on and not _HOLDING:
+            return emit(self, *args, **kwargs)
+        token = _enter(self, args)
+        try:
+            return emit(self, *args, **kwargs)
+        finally:
+            if token is not None:
+                _ELEMENT.reset(token)
+
+    return _emit
+
+
+def _enter(node: Any, args: tuple[Any, ...]) -> Any:
     """Tell the functions downstream which element they are called with."""
     token = None
     try:
@@ -144,11 +175,7 @@ def _emit(wrapped: Any, node: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
             token = _ELEMENT.set((here(), None, 0))
     except Exception as error:  # noqa: BLE001 - never into streamz
         _guard.caught("framework", error)
-    try:
-        return wrapped(*args, **kwargs)
-    finally:
-        if token is not None:
-            _ELEMENT.reset(token)
+    return token
 
 
 HOOKS: Final[dict[str, Callable[[Any, Patches], None]]] = {

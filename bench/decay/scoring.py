@@ -20,8 +20,9 @@ from stagelight.alerts._windows import STALE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from bench.decay.recording import Sample
+
     from stagelight.alerts._evaluator import Standing
-    from stagelight.alerts._recording import Sample
     from stagelight.alerts._rule import Rule
 
 #: Windows of five minutes need samples at least as often, in seconds.
@@ -94,7 +95,7 @@ class Replay:
             if at > last.get(which, at):
                 gaps.append(at - last[which])
             last[which] = at
-            if len(gaps) >= 20_000:  # noqa: PLR2004 - enough for a median
+            if len(gaps) >= 20_000:
                 break
         return median(gaps) if gaps else _OFTEN
 
