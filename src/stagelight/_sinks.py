@@ -103,6 +103,10 @@ def tapped(
             _guard.caught("tap", problem)
 
 
+#: Who is told of alerts in place of the logger; at most one.
+TELL: Final[list[Callable[[list[Any]], None]]] = []
+#: Who evaluates rules before long, unless somebody else does or stops it; at most one.
+AWAITED: Final[list[object]] = []
 #: Told to evaluate rules, with what the setting ``alerts`` holds.
 ON_ALERTS: Final[list[Callable[[Any], None]]] = []
 

@@ -93,6 +93,7 @@ LAYERS = [
             "_bodies",
             "_call",
             "_sampling",
+            "_pinned",
         )
     ],
     # L2 observe, and read

@@ -11,7 +11,7 @@ import atexit
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from stagelight import _config
+from stagelight import _config, _sinks
 from stagelight.alerts._defaults import default_rules
 from stagelight.alerts._notice import Notice
 from stagelight.alerts._rule import Rule, user_rule
@@ -41,7 +41,6 @@ __all__ = [
 ]
 
 _RUNNING: Final[list[Engine]] = []
-_TELL: Final[list[Callable[[list[Notice]], None]]] = []
 _AT_EXIT: Final[list[bool]] = []
 _KINDS: Final[dict[str, Callable[[str], Target]]] = {
     "alertmanager": Alertmanager,
@@ -68,6 +67,27 @@ def start(
     Raises:
         ConfigurationError: The setting cannot be right.
     """
+    begin(setting, targets=targets, tell=tell)
+
+
+def begin(
+    setting: Any = None,
+    *,
+    targets: Iterable[Target] = (),
+    tell: Callable[[list[Notice]], None] | None = None,
+    waited: bool = False,
+) -> None:
+    """Do what ``start`` does, also where the first interval is over already.
+
+    Args:
+        setting: As of ``start``.
+        targets: As of ``start``.
+        tell: As of ``start``.
+        waited: Whether it is.
+
+    Raises:
+        ConfigurationError: The setting cannot be right.
+    """
     from stagelight._pauses import PAUSES
     from stagelight.alerts._engine import Engine
     from stagelight.alerts._targets import to_log
@@ -75,7 +95,7 @@ def start(
     found = read(_config.load().alerts if setting is None else setting)
     stop()
     if tell is not None:
-        _TELL[:] = [tell]
+        _sinks.TELL[:] = [tell]
     if not found.enabled:
         return
     PAUSES.install()
@@ -84,9 +104,9 @@ def start(
         found.rules,
         interval=found.interval,
         targets=[*named, *targets],
-        log=next(iter(_TELL), to_log) if found.log else None,
+        log=next(iter(_sinks.TELL), to_log) if found.log else None,
     )
-    engine.start()
+    engine.start(waited=waited)
     _RUNNING.append(engine)
     if not _AT_EXIT:
         _AT_EXIT.append(True)
@@ -99,6 +119,7 @@ def stop(timeout: float = 2.0) -> None:
     Args:
         timeout: Seconds that it may take.
     """
+    _sinks.AWAITED.clear()
     while _RUNNING:
         _RUNNING.pop().close(timeout)
 

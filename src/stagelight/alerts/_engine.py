@@ -69,9 +69,15 @@ class Engine:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._pid = os.getpid()
+        self._waited = False
 
-    def start(self) -> None:
-        """Evaluate from the first pipeline on, in a thread of its own."""
+    def start(self, *, waited: bool = False) -> None:
+        """Evaluate from the first pipeline on, in a thread of its own.
+
+        Args:
+            waited: Whether the first interval is over already.
+        """
+        self._waited = waited
         identity()  # what it imports is loaded before a program may hide it
         _sinks.ALERTS.append(self.documents)
         _sinks.HINTS.append(self._hints.documents)
@@ -112,15 +118,15 @@ class Engine:
             unflag(_flag(told))
 
     def _run(self) -> None:
-        due = time.monotonic()
-        while True:
-            due += self.interval
-            if self._stop.wait(max(due - time.monotonic(), self.interval / 10)):
-                return
+        pause = 0.0 if self._waited else self.interval
+        due = time.monotonic() + pause
+        while not self._stop.wait(pause):
             try:
                 self.tick()
             except Exception as error:  # noqa: BLE001 - never into the program
                 _guard.caught("alerts", error)
+            due += self.interval
+            pause = max(due - time.monotonic(), self.interval / 10)
 
     def tick(self) -> list[Notice]:
         """Sample, evaluate and tell, once.

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import sys
+import threading
+import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from stagelight import _guard
+from stagelight import _guard, _sinks
 from stagelight._errors import ConfigurationError
+from stagelight._pauses import PAUSES
+from stagelight._pinned import Pinned
+from stagelight._registry import LATE, REGISTRY
 from stagelight.cli import _stderr
+from stagelight.cli._modules import hides
 
 #: Lines of stacks that are shown.
 _DEEP: Final = 20
+#: Seconds between two evaluations of the default rules.
+INTERVAL: Final = 5.0
+#: What evaluates, and what that loads as it begins.
+_EVALUATE: Final = ("stagelight.alerts._engine", "stagelight._providers")
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stagelight.alerts import Notice
     from stagelight.cli._plan import Plan
 
@@ -20,23 +35,81 @@ if TYPE_CHECKING:
 def start(plan: Plan) -> None:
     """Evaluate rules, unless the setting ``alerts`` is false.
 
-    What that needs is loaded here: once the program runs, modules of its own may have
-    the same names.
+    Rules of one's own are read here, where what is wrong with them can still be told.
+    What evaluates the default ones is loaded when a first interval is over, for which
+    many a program is too short, unless modules of the program may have the same names.
 
     Args:
         plan: With the settings, and whether stderr is the program's alone.
     """
-    if plan.settings.alerts is False:
+    setting = plan.settings.alerts
+    if setting is False:
         return
+    told = tell if plan.table else _nobody
     try:
+        if not isinstance(setting, Mapping) and not hides(
+            plan, sys.stdlib_module_names
+        ):
+            _Awaited(told).start()
+            return
         from stagelight import alerts
 
-        alerts.start(plan.settings.alerts, tell=tell if plan.table else _nobody)
+        alerts.start(setting, tell=told)
     except ConfigurationError as error:
         sys.stderr.write(f"Error: {error}\n")
         sys.exit(2)
     except Exception as error:  # noqa: BLE001 - the program runs all the same
         _guard.caught("alerts", error)
+
+
+class _Awaited:
+    """The default rules, evaluated from one interval after the first pipeline on.
+
+    Args:
+        told: Who is told.
+    """
+
+    def __init__(self, told: Callable[[list[Notice]], None]) -> None:
+        self._told = told
+        self._pinned = Pinned()
+        self._pid = os.getpid()
+
+    def start(self) -> None:
+        """Wait for the first pipeline; garbage is timed at once."""
+        PAUSES.install()
+        _sinks.TELL[:] = [self._told]
+        _sinks.AWAITED[:] = [self]
+        REGISTRY.on_first.append(self._begin)
+
+    def _begin(self) -> None:
+        if not self._wanted():
+            return
+        thread = threading.Thread(
+            target=self._run, name="stagelight-alerts", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError as error:  # there are too many, or the program ends
+            _guard.caught("alerts", error)
+
+    def _wanted(self) -> bool:
+        """Whether this is the program, and it did not start or stop alerts itself."""
+        return self._pid == os.getpid() and self in _sinks.AWAITED
+
+    def _run(self) -> None:
+        time.sleep(INTERVAL)
+        try:
+            if not self._wanted():
+                return
+            with LATE, self._pinned.used():
+                for name in _EVALUATE:
+                    importlib.import_module(name)
+            from stagelight import alerts
+
+            if self._wanted():
+                alerts.begin(True, waited=True)  # noqa: FBT003 - the setting
+        except Exception as error:  # noqa: BLE001 - never into the program
+            _guard.caught("alerts", error)
 
 
 def tell(notices: list[Notice]) -> None:
@@ -60,6 +133,7 @@ def _nobody(_: list[Notice]) -> None:
 
 def end() -> list[Notice]:
     """What was told while the program ran; nothing is evaluated any more."""
+    _sinks.AWAITED.clear()
     if "stagelight.alerts" not in sys.modules:
         return []
     from stagelight import alerts

@@ -6,12 +6,15 @@ named like one of the standard library's, as plain Python would not.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+    from stagelight.cli._plan import Plan
 
 #: Loaded for the command line only.
 _COMMAND: Final = frozenset({"click", "rich"})
@@ -76,3 +79,26 @@ def has_module(folder: Path, name: str) -> bool:
         ).is_file()
     except OSError:
         return False
+
+
+def hides(plan: Plan, names: frozenset[str]) -> bool:
+    """Whether a program has modules of such names, or its folder cannot be looked at.
+
+    Args:
+        plan: With the program.
+        names: The names, of the highest level.
+    """
+    folder = _folder(plan)
+    try:
+        found = {entry.name.partition(".")[0] for entry in os.scandir(folder)}
+    except OSError:
+        return True
+    return any(has_module(folder, name) for name in names & found)
+
+
+def _folder(plan: Plan) -> Path:
+    """Where the program's own modules are."""
+    if plan.is_module:
+        return Path.cwd()
+    path = Path(os.path.realpath(plan.program))
+    return path if path.is_dir() else path.parent

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import sys
-import threading
-from importlib.machinery import PathFinder
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
+from stagelight._pinned import Pinned
 from stagelight._registry import LATE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from importlib.machinery import ModuleSpec
 
 #: What the server needs of others, beside the standard library.
 OTHERS: Final = frozenset(
@@ -35,41 +28,12 @@ _SERVES: Final = (
 )
 
 
-class Pinned:
-    """Finds modules where they were to be found when it was made, for one thread.
-
-    It is made as the server package is imported.
-
-    The program may change ``sys.path`` before somebody asks.
-    """
+class Later(Pinned):
+    """What the server needs; it is made as the server package is imported."""
 
     def __init__(self) -> None:
-        self._path = list(sys.path)
+        super().__init__()
         self._loaded: set[str] = set()
-        self._thread = 0
-
-    def find_spec(
-        self, name: str, path: Any = None, target: Any = None
-    ) -> ModuleSpec | None:
-        """The module that a name stood for, or None where that is not asked.
-
-        Args:
-            name: Its full name.
-            path: Where its package is, None for a module of the highest level.
-            target: Not used.
-        """
-        if path is not None or threading.get_ident() != self._thread:
-            return None
-        return PathFinder.find_spec(name, self._path, target)
-
-    @contextlib.contextmanager
-    def _used(self) -> Iterator[None]:
-        self._thread = threading.get_ident()
-        sys.meta_path.insert(0, self)
-        try:
-            yield
-        finally:
-            sys.meta_path.remove(self)
 
     def load(self, *, watches_only: bool = False) -> None:
         """Import what serves, or only what watches.
@@ -83,10 +47,10 @@ class Pinned:
             for one in (_WATCHES if watches_only else _SERVES)
             if one not in self._loaded
         ]
-        with LATE, self._used():
+        with LATE, self.used():
             for name in wanted:
                 importlib.import_module(name)
                 self._loaded.add(name)
 
 
-PINNED: Final = Pinned()
+PINNED: Final = Later()

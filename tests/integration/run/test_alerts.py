@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -114,3 +115,100 @@ def test_a_program_with_modules_of_these_names(faulty, tmp_path, hook):
     assert done.returncode == 0, done.stderr
     found = [one for body in bodies for one in json.loads(body)["alerts"]]
     assert [one["state"] for one in found] == ["firing", "resolved"], done.stderr
+
+
+@pytest.fixture
+def hurried(tmp_path: Path) -> tuple[str, ...]:
+    """``stagelight run`` whose first interval is over after 0.3 s."""
+    path = tmp_path / "hurried.py"
+    path.write_text(
+        "import sys\nfrom stagelight.cli import _alerting\n"
+        "_alerting.INTERVAL = 0.3\nfrom stagelight.cli import main\nmain()\n",
+        encoding="utf-8",
+    )
+    return (str(path), "run", "--no-table", "--listen", "127.0.0.1:0")
+
+
+LATE = """
+import os, queue, sys, threading, time
+
+def loaded():
+    return "stagelight.alerts._engine" in sys.modules
+
+def awaited(seconds):
+    due = time.monotonic() + seconds
+    while not loaded() and time.monotonic() < due:
+        time.sleep(0.02)
+    return loaded()
+
+"""
+
+
+def test_default_rules_are_loaded_after_an_interval(hurried, tmp_path):
+    """From the first queue on, wherever the program looks for modules by then."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "datetime.py").write_text("raise RuntimeError", encoding="utf-8")
+    program = f"""
+sys.path.insert(0, {str(folder)!r})
+os.chdir("/")
+jobs = queue.Queue()
+jobs.put(1)
+print(loaded(), awaited(20))
+time.sleep(0.3)
+from stagelight import _sinks, _guard
+print(len(_sinks.ALERTS), _guard.ERRORS)
+print(*[t.daemon for t in threading.enumerate() if t.name == "stagelight-alerts"])
+"""
+    done = run_program(LATE + program, prefix=hurried, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == ["False True", "1 {}", "True"]
+
+
+def test_a_program_that_stops_alerts_has_none(hurried, tmp_path):
+    """Also before they are loaded; what it starts itself is not replaced."""
+    program = """
+from stagelight import alerts
+jobs = queue.Queue()
+jobs.put(1)
+alerts.stop()
+alerts.start({"interval": 60})
+mine = list(alerts._RUNNING)
+time.sleep(1)
+print(alerts._RUNNING == mine)
+"""
+    done = run_program(LATE + program, prefix=hurried, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="it needs fork")
+def test_a_child_evaluates_nothing(hurried, tmp_path):
+    """Forked before or while its parent waits for the first interval."""
+    program = """
+for make in (False, True):
+    if make:
+        jobs = queue.Queue()
+        jobs.put(1)
+    child = os.fork()
+    if not child:
+        mine = queue.Queue()
+        mine.put(1)
+        os._exit(awaited(1) or threading.active_count() > 2)
+    print(os.waitpid(child, 0)[1])
+"""
+    done = run_program(LATE + program, prefix=hurried, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0\n0\n", "")
+
+
+def test_what_cannot_be_loaded_late_is_told_once(hurried, tmp_path):
+    """The program goes on."""
+    program = """
+sys.modules["stagelight.alerts._engine"] = None
+jobs = queue.Queue()
+jobs.put(1)
+time.sleep(1)
+print("done")
+"""
+    done = run_program(LATE + program, prefix=hurried, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "done\n")
+    assert done.stderr.count("stagelight failed in alerts") == 1
