@@ -6,10 +6,11 @@ import subprocess
 import sys
 import time
 import urllib.request
+from types import SimpleNamespace
 
 import pytest
 
-from stagelight.cli import _serving
+from stagelight.cli import _modules
 from stagelight.server import start
 from stagelight.server._late import OTHERS
 
@@ -56,4 +57,5 @@ def test_modules_that_would_hide_others(tmp_path, name, expected) -> None:
         (tmp_path / name / "__init__.py").touch()
     (tmp_path / "program.py").touch()
     names = OTHERS | sys.stdlib_module_names
-    assert _serving._hides(tmp_path, names) is expected
+    plan = SimpleNamespace(program=tmp_path / "program.py", is_module=False)
+    assert _modules.hides(plan, names) is expected
