@@ -22,8 +22,9 @@ _HOP: Final = "collector"
 _ITEMS: Final = {"traces": "spans", "metrics": "metric_points", "logs": "log_records"}
 _SERIES: Final = re.compile(r"^otelcol_(\w+?)(?:_total)?\{(.*?)\} (\S+)", re.MULTILINE)
 _LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
-#: Seconds in which a working collector passes on what it took.
-_PATIENCE: Final = 5.0
+#: Seconds in which a working collector passes on what it took: an exporter whose first
+#: attempt failed, as just after a start, tries again within seven and a half.
+_PATIENCE: Final = 9.0
 
 Counters = dict[tuple[str, str], float]
 
