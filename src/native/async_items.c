@@ -130,7 +130,7 @@ made(AsyncItems *self, Step *step, PyObject *item)
 static PyObject *
 raised(AsyncItems *self, Step *step)
 {
-    PyObject *told[] = {self->items, Py_None}, *kind, *error, *trace;
+    PyObject *told[] = {self->items, Py_None};
     self->over = true;
     if (PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) {
         PyErr_Clear();
@@ -140,11 +140,7 @@ raised(AsyncItems *self, Step *step)
         }
         return NULL;
     }
-    PyErr_Fetch(&kind, &error, &trace);
-    if (hand_over(step, self->items) < 0) {
-        PyErr_Clear();
-    }
-    PyErr_Restore(kind, error, trace);
+    hand_over_raised(step, self->items);
     (void)tell_error(bound.helper.items_end, told, 2, 1);
     return NULL;
 }

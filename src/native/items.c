@@ -122,12 +122,7 @@ items_vectorcall(PyObject *op, PyObject *const *arguments, size_t flags, PyObjec
     default:
         self->over = true;
         if (plain) {
-            PyObject *kind, *error, *trace;
-            PyErr_Fetch(&kind, &error, &trace);
-            if (hand_over(&step, self->items) < 0) {
-                PyErr_Clear();
-            }
-            PyErr_Restore(kind, error, trace);
+            hand_over_raised(&step, self->items);
         }
         (void)tell_error(bound.helper.items_end, told, 2, 1);
         step_clear(&step);

@@ -94,6 +94,18 @@ hand_over(Step *step, PyObject *items)
     return 0;
 }
 
+/* The same after it raised: that exception stays the one that is raised. */
+void
+hand_over_raised(Step *step, PyObject *items)
+{
+    PyObject *kind, *error, *trace;
+    PyErr_Fetch(&kind, &error, &trace);
+    if (hand_over(step, items) < 0) {
+        PyErr_Clear();
+    }
+    PyErr_Restore(kind, error, trace);
+}
+
 /* End a step in C with an item: 1 where Python has to, -1 on an error. */
 int
 step_end(Step *step, PyObject *items, PyObject *item)

@@ -16,6 +16,7 @@ typedef struct {
 void step_clear(Step *step);
 int step_begin(Step *step, PyObject *items, Place *place, bool asynchronous);
 int hand_over(Step *step, PyObject *items);
+void hand_over_raised(Step *step, PyObject *items);
 int step_end(Step *step, PyObject *items, PyObject *item);
 
 #endif
