@@ -38,7 +38,9 @@ def _limits() -> Iterator[int]:
         # In a container the path is the host's, and the root of ours is our group.
         for place in (inside, *inside.parents):
             try:
-                text = (place / name).read_text(encoding="ascii").strip()
+                # Any other codec would be imported here, and a fork in that moment
+                # would leave the child without it.
+                text = (place / name).read_text(encoding="utf-8").strip()
             except OSError:
                 text = "max"
             if text != "max" and int(text) < _NO_LIMIT:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import pytest
 
 from harness import start_program
 from harness.asking import Client
+from realstack import free_port
 from stagelight.fleet import Fleet, FleetError, Watched
 from stagelight.server import serve_source
 
@@ -85,12 +85,6 @@ groups:
   - alert: NotYet
     expr: stagelight_queue_size > 1000
 """
-
-
-def free_port() -> int:
-    """A port that was free just now."""
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return one.getsockname()[1]
 
 
 @pytest.fixture(scope="module")

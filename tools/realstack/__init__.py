@@ -7,7 +7,7 @@ command is `tools/stack`; the tests use the classes. Standard library only.
 from __future__ import annotations
 
 from .build import Unavailable, build, find
-from .ports import Ports
+from .ports import Ports, free_port
 from .server import Server, get, get_json
 from .stack import ROOT, Stack
 
@@ -19,6 +19,7 @@ __all__ = [
     "Unavailable",
     "build",
     "find",
+    "free_port",
     "get",
     "get_json",
 ]

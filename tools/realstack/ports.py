@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
+import random
 import socket
-from contextlib import ExitStack
+import tempfile
 from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import IO, Final
+
+# Below every usual range of ephemeral ports: a port out of that range may be given
+# to any outgoing connection between the choice and the start of its server.
+_RANGE: Final = range(20000, 32000)
+
+# Locked until this process ends, so that no two choosers are given the same port.
+_RESERVED: Final[list[IO[bytes]]] = []
 
 
 @dataclass(frozen=True)
@@ -25,10 +36,8 @@ class Ports:
 
     @classmethod
     def free(cls) -> Ports:
-        """Choose ports on which nobody listens now."""
-        # All are held until all are known, so that none is given out twice.
-        with ExitStack() as held:
-            return cls(**{field.name: _free(held) for field in fields(cls)})
+        """Choose ports on which nobody listens now, each given out once."""
+        return cls(**{field.name: free_port() for field in fields(cls)})
 
     def taken(self) -> list[int]:
         """Return those on which somebody else listens."""
@@ -39,11 +48,25 @@ class Ports:
         ]
 
 
-def _free(held: ExitStack) -> int:
-    holder = held.enter_context(socket.socket())
-    holder.bind(("127.0.0.1", 0))
-    port: int = holder.getsockname()[1]
-    return port
+def free_port() -> int:
+    """Choose a port on which nobody listens and which no other test is given."""
+    while True:
+        port = random.choice(_RANGE)  # noqa: S311 - not a secret
+        if _is_free(port) and _reserve(port):
+            return port
+
+
+def _reserve(port: int) -> bool:
+    folder = Path(tempfile.gettempdir()) / "stagelight-ports"
+    folder.mkdir(exist_ok=True)
+    mark = (folder / str(port)).open("ab")
+    try:
+        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        mark.close()
+        return False
+    _RESERVED.append(mark)
+    return True
 
 
 def _is_free(port: int) -> bool:

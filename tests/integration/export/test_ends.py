@@ -215,6 +215,20 @@ def test_a_child_that_is_terminated(receiver):
     assert processes(receiver) == [3, 5]
 
 
+def test_collecting_imports_no_codec():
+    """A fork in the moment of such an import would leave the child without it."""
+    program = """
+        import sys
+        before = set(sys.modules)
+        from stagelight._process import memory_limit
+        memory_limit()
+        print([name for name in sorted(set(sys.modules) - before)
+               if name.startswith("encodings.")])
+    """
+    result = run_program(program, env={"LC_ALL": "C.UTF-8"})
+    assert (result.stdout, result.stderr) == ("[]\n", "")
+
+
 def test_a_fork_while_others_record_and_export(receiver):
     """Children that are forked in full swing neither hang nor lose nor send twice."""
     program = f"""{WORK}
