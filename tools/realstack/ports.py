@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import random
 import socket
 import tempfile
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 # Below every usual range of ephemeral ports: a port out of that range may be given
 # to any outgoing connection between the choice and the start of its server.
 _RANGE: Final = range(20000, 32000)
-
-# Locked until this process ends, so that no two choosers are given the same port.
-_RESERVED: Final[list[IO[bytes]]] = []
 
 
 @dataclass(frozen=True)
@@ -59,14 +57,13 @@ def free_port() -> int:
 def _reserve(port: int) -> bool:
     folder = Path(tempfile.gettempdir()) / "stagelight-ports"
     folder.mkdir(exist_ok=True)
-    mark = (folder / str(port)).open("ab")
+    mark = os.open(folder / str(port), os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        mark.close()
+        os.close(mark)
         return False
-    _RESERVED.append(mark)
-    return True
+    return True  # held open, and so locked, until this process ends
 
 
 def _is_free(port: int) -> bool:

@@ -67,6 +67,7 @@ READ_ONLY = (
 _failures.install(Capture(sys.argv[1] + ".other"))
 run(0, 2)
 _failures.uninstall()
+pipeline.stats()
 if os.geteuid() == 0:
     os.seteuid(65534)
 _failures.install(Capture(sys.argv[1]))
