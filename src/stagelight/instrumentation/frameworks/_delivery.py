@@ -7,6 +7,7 @@ one more entry there, and nothing else.
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from time import perf_counter_ns as clock
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
@@ -41,6 +42,11 @@ if TYPE_CHECKING:
 #: Key of our entry in a framework's metadata.
 KEY: Final = "stagelight"
 _SENT: Final = "stagelight-sent"
+#: What a framework passes on here, from one observed call to the next: its journey,
+#: where it waited, and how long.
+PASSED: Final[ContextVar[tuple[Journey, str | None, int] | None]] = ContextVar(
+    "passed", default=None
+)
 
 
 class Delivery:
