@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 def _signals(module: Any, patches: Patches) -> None:
     for signal, tell in (
         (module.before_task_publish, _publish),
+        (module.after_task_publish, _published),
         (module.task_prerun, _start),
         (module.worker_process_shutdown, _shut_down),
     ):
@@ -39,11 +40,15 @@ def _record(name: str) -> QueueRecord:
     return broker_queue(name or "celery", "a Celery queue")
 
 
-def _publish(headers: Any = None, routing_key: Any = None, **_: Any) -> None:
+def _publish(headers: Any = None, **_: Any) -> None:
+    if isinstance(headers, dict) and not suppressed():
+        headers[KEY] = str(time_ns())
+
+
+def _published(headers: Any = None, routing_key: Any = None, **_: Any) -> None:
     try:
         if suppressed() or not isinstance(headers, dict):
             return
-        headers[KEY] = str(time_ns())
         record = _record(str(routing_key or ""))
         with record.lock:
             record.enqueued += 1

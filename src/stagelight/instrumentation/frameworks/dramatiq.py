@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from stagelight import _names
 from stagelight.instrumentation.frameworks._brokers import broker_queue
 from stagelight.instrumentation.frameworks._calls import Call
-from stagelight.instrumentation.frameworks._delivery import KEY, receive, send
+from stagelight.instrumentation.frameworks._delivery import KEY, receive
+from stagelight.instrumentation.frameworks._sending import Parcel
 from stagelight.instrumentation.frameworks._steps import Step, means, qualified, step
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _RULE: Final = "a dramatiq queue"
 _DELAYED: Final = ".DQ"
+#: How deep the hooks of one message may send others.
+_NESTED: Final = 8
 
 
 class _Now(threading.local):
@@ -32,6 +35,10 @@ class _Now(threading.local):
     message: Any = None
     delivery: Delivery | None = None
     arrived: Delivery | None = None
+
+    def __init__(self) -> None:
+        #: Messages that a broker is given now, one by the hooks of another.
+        self.parcels: list[tuple[Any, Parcel]] = []
 
 
 _NOW: Final = _Now()
@@ -94,21 +101,35 @@ def _enqueue(broker: Any, message: Any) -> None:
     again = now is not None and now.message_id == message.message_id
     if again:
         _step(broker.actors[message.actor_name]).retry()
-    known = message.options.get(KEY)
-    message.options[KEY] = send(
+    parcel = Parcel(
         message,
         _record(message.queue_name),
-        known,
+        message.options.get(KEY),
         None if arrived is None else arrived.journey,
         count=not message.queue_name.endswith(_DELAYED),
     )
+    message.options[KEY] = parcel.carrier
+    # Nobody tells of those that the broker did not take.
+    del _NOW.parcels[:-_NESTED]
+    _NOW.parcels.append((message, parcel))
 
 
 def _after(broker: Any, args: tuple[Any, ...], _kwargs: Any) -> None:
     signal: str = args[0]
     message: Any = args[1] if args[1:] else None
-    if signal == "skip_message":
+    if signal == "enqueue":
+        _enqueued(message)
+    elif signal == "skip_message":
         _step(broker.actors[message.actor_name]).drop("skipped", message, uncalled=True)
+
+
+def _enqueued(message: Any) -> None:
+    parcels = _NOW.parcels
+    for number, (known, parcel) in enumerate(parcels):
+        if known is message:
+            parcel.accepted()
+            del parcels[number]
+            return
 
 
 def _step(actor: Any) -> Step:
