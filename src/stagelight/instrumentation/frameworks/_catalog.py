@@ -138,7 +138,7 @@ FRAMEWORKS: Final[tuple[Framework, ...]] = (
         "huey",
         ("huey.api", "huey.serializer", "huey.consumer"),
         stages="each task by its name",
-        trace="task, with its pipeline and the tasks it enqueues",
+        trace="task, with its pipeline and the tasks it enqueues; chord",
         queue="each huey, by its name",
         events="retries; revoked, expired, cancelled as drops; locked as refused",
         across="behind the pickled message; worker processes",

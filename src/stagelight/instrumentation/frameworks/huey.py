@@ -14,12 +14,20 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _names
+from stagelight._aside import step_aside
 from stagelight.instrumentation.frameworks._brokers import broker_queue
 from stagelight.instrumentation.frameworks._calls import Call
-from stagelight.instrumentation.frameworks._delivery import KEY, receive, root
-from stagelight.instrumentation.frameworks._patches import observed
+from stagelight.instrumentation.frameworks._delivery import (
+    KEY,
+    here,
+    is_inside,
+    receive,
+    root,
+)
+from stagelight.instrumentation.frameworks._patches import observed, suppressed
 from stagelight.instrumentation.frameworks._sending import Parcel, sending
 from stagelight.instrumentation.frameworks._steps import Step, means, step
+from stagelight.instrumentation.frameworks._wrapper import Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +55,10 @@ def _api(module: Any, patches: Patches) -> None:
     kind = module.Huey
     for name, pack in (("enqueue", _enqueue), ("add_schedule", _schedule)):
         patches.put(kind, name, sending(vars(kind)[name], pack))
+    if "_enqueue_chord" in vars(kind):
+        patches.put(
+            kind, "_enqueue_chord", Wrapper(vars(kind)["_enqueue_chord"], _chord)
+        )
     patches.before(kind, "serialize_task", _serialize)
     patches.after(kind, "deserialize_task", _deserialized)
     patches.after(kind, "dequeue", _dequeued)
@@ -88,6 +100,21 @@ def _schedule(
     if getattr(task, _CARRIER, None) is not None or huey.immediate:
         return None
     return _pack(task, huey, count=False)
+
+
+def _chord(wrapped: Any, _huey: Any, args: Any, kwargs: Any) -> Any:
+    """Tasks whose results one more task gets are one run, and so one trace."""
+    token = None
+    if _CURRENT.get() is None and not is_inside() and not suppressed():
+        token = _CURRENT.set(here())
+    try:
+        return wrapped(*args, **kwargs)
+    except BaseException as error:
+        step_aside(error)
+        raise
+    finally:
+        if token is not None:
+            _CURRENT.reset(token)
 
 
 def _pack(task: Any, huey: Any, *, count: bool) -> Parcel:
