@@ -26,6 +26,7 @@ def _signals(module: Any, patches: Patches) -> None:
         (module.before_task_publish, _publish),
         (module.after_task_publish, _published),
         (module.task_prerun, _start),
+        (module.task_revoked, _revoked),
         (module.worker_process_shutdown, _shut_down),
     ):
         signal.connect(tell, weak=False, dispatch_uid=f"{KEY}{tell.__name__}")
@@ -69,6 +70,18 @@ def _start(task: Any = None, **_: Any) -> None:
             if sent is not None:
                 due = max(int(sent), _due(request.eta))
                 record.wait.record(max(time_ns() - due, 0))
+    except Exception as error:  # noqa: BLE001 - never into Celery
+        _guard.caught("framework", error)
+
+
+def _revoked(request: Any = None, terminated: Any = None, **_: Any) -> None:
+    """A task that was revoked, or expired, left its queue without being run."""
+    try:
+        if suppressed() or terminated:
+            return
+        record = _record(str((request.delivery_info or {}).get("routing_key") or ""))
+        with record.lock:
+            record.dequeued += 1
     except Exception as error:  # noqa: BLE001 - never into Celery
         _guard.caught("framework", error)
 
