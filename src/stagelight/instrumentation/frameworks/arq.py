@@ -16,8 +16,9 @@ from opentelemetry import context as otel_context
 from stagelight import _guard, _names
 from stagelight.instrumentation.frameworks._brokers import broker_queue
 from stagelight.instrumentation.frameworks._calls import Call
-from stagelight.instrumentation.frameworks._delivery import KEY, receive, send
+from stagelight.instrumentation.frameworks._delivery import KEY, receive
 from stagelight.instrumentation.frameworks._patches import observed
+from stagelight.instrumentation.frameworks._sending import Parcel, sending
 from stagelight.instrumentation.frameworks._steps import means, qualified, step
 from stagelight.instrumentation.frameworks._wrapper import Wrapper
 
@@ -43,8 +44,8 @@ def _jobs(module: Any, patches: Patches) -> None:
 def _connections(module: Any, patches: Patches) -> None:
     jobs = sys.modules["arq.jobs"]
     patches.put(module, "serialize_job", jobs.serialize_job)
-    patches.before(module.ArqRedis, "enqueue_job", _enqueue)
-    patches.after(module.ArqRedis, "enqueue_job", _enqueued)
+    enqueue = module.ArqRedis.enqueue_job
+    patches.put(module.ArqRedis, "enqueue_job", sending(enqueue, _enqueue, _verdict))
 
 
 def _worker(module: Any, patches: Patches) -> None:
@@ -69,16 +70,16 @@ def _record(redis: Any, kwargs: dict[str, Any]) -> QueueRecord:
     return broker_queue(_name(name), _RULE)
 
 
-def _enqueue(redis: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _enqueue(redis: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Parcel:
     item = args[0] if args else kwargs["function"]
-    _SENDING.set(send(item, _record(redis, kwargs), count=False))
+    parcel = Parcel(item, _record(redis, kwargs))
+    _SENDING.set(parcel.carrier)
+    return parcel
 
 
-def _enqueued(redis: Any, _args: Any, kwargs: dict[str, Any], job: Any) -> None:
-    if job is not None and not isinstance(job, BaseException):
-        record = _record(redis, kwargs)
-        with record.lock:
-            record.enqueued += 1
+def _verdict(job: object) -> str | None:
+    """A job whose identifier is known already is not put in again."""
+    return _names.DUPLICATE if job is None else None
 
 
 def _serializing(original: Any) -> Any:
