@@ -42,6 +42,7 @@ Written by stagelight of group {group}; fails while the bug is there.
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import base64
 import datetime
@@ -118,7 +119,20 @@ sys.path.insert(0, str(_PATH.parent))
 _SPEC = importlib.util.spec_from_file_location({name!r}, _PATH)
 MODULE = importlib.util.module_from_spec(_SPEC)
 sys.modules[{name!r}] = MODULE
-_SPEC.loader.exec_module(MODULE)"""
+_ARGUMENTS, sys.argv = sys.argv, {arguments!r}
+{run}
+sys.argv = _ARGUMENTS"""
+_GUARDED: Final = "_SPEC.loader.exec_module(MODULE)"
+#: The same without what the script does at its top level.
+_UNGUARDED: Final = """\
+_TREE = ast.parse(_PATH.read_bytes())
+_TREE.body = [
+    one
+    for one in _TREE.body
+    if not isinstance(one, (ast.Expr, ast.For, ast.While, ast.With))
+    or "sys.path" in ast.unparse(one)
+]
+exec(compile(_TREE, _PATH, "exec"), vars(MODULE))"""
 _MODULE: Final = """\
 sys.path.insert(0, str(pathlib.Path(__file__).parent / {path!r}))
 MODULE = importlib.import_module({name!r})"""
@@ -180,7 +194,7 @@ def as_test(  # noqa: PLR0913 - keyword only
         stage=found["stage"],
         error=found["error_type"],
         group=group,
-        module=_module(loaded, output),
+        module=_module(loaded, output, found["process"]),
         names=tuple({module, "__main__", loaded.__name__}),
         stage_code=textwrap.indent(
             _stage_code(name, instance, several=several), "    "
@@ -195,7 +209,7 @@ def _identifier(text: str) -> str:
     return "".join(one if one.isalnum() else "_" for one in text).lower()
 
 
-def _module(loaded: Any, output: Path) -> str:
+def _module(loaded: Any, output: Path, process: Mapping[str, Any]) -> str:
     """How the test imports the stage's module, from where the test is."""
     file = os.path.abspath(loaded.__file__)  # noqa: PTH100 - as it was imported
     name = loaded.__name__
@@ -208,7 +222,13 @@ def _module(loaded: Any, output: Path) -> str:
         return _MODULE.format(path=path, name=name)
     path = os.path.relpath(file, output.parent)
     stem = os.path.splitext(os.path.basename(file))[0]  # noqa: PTH119, PTH122
-    return _SCRIPT.format(path=path, name=stem)
+    loader = getattr(loaded.__spec__, "loader", None)
+    return _SCRIPT.format(
+        path=path,
+        name=stem,
+        arguments=[os.path.basename(file), *process.get("arguments", ())[1:]],  # noqa: PTH119
+        run=_UNGUARDED if getattr(loader, "left_out", ()) else _GUARDED,
+    )
 
 
 def _made(kind: str, instance: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import os
@@ -15,7 +16,7 @@ from stagelight._failures._schema import StoreError
 from stagelight._failures._scripts import ScriptLoader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import ModuleType
 
 _MAIN: Final = "__main__"
@@ -107,17 +108,29 @@ def load(module: str, process: Mapping[str, Any]) -> ModuleType:
     elif program and not process.get("module"):
         folder = str(Path(program).parent)
     try:
-        if module.endswith(".py"):
-            return _load_file(Path(module))
-        for path in (folder, os.getcwd()):  # noqa: PTH109 - as Python's own sys.path
-            if path and path not in sys.path:
-                sys.path.insert(0, path)
-        return importlib.import_module(module)
-    except Exception as error:
+        with _its_arguments(process):
+            if module.endswith(".py"):
+                return _load_file(Path(module))
+            for path in (folder, os.getcwd()):  # noqa: PTH109 - as Python's own sys.path
+                if path and path not in sys.path:
+                    sys.path.insert(0, path)
+            return importlib.import_module(module)
+    except (Exception, SystemExit) as error:
         raise StoreError(
             f"{module or 'the main script'} cannot be imported: "
             f"{type(error).__name__}: {error}"
         ) from error
+
+
+@contextlib.contextmanager
+def _its_arguments(process: Mapping[str, Any]) -> Iterator[None]:
+    """The command line as the program had it: its top level may read it."""
+    before = sys.argv
+    sys.argv = list(process.get("arguments") or before)
+    try:
+        yield
+    finally:
+        sys.argv = before
 
 
 def _assigned(module: ModuleType, name: str) -> str:

@@ -274,11 +274,8 @@ def _compared(
         result = SUCCESS
         old, new = [before], [after]
     else:
-        chain = [link.data() for link in _tracebacks.taken(error)]
-        chain[0]["frames"] = [
-            frame
-            for frame in chain[0]["frames"]
-            if not frame["file"].startswith(_traces.OURS)
+        chain = [
+            link.data() for link in _tracebacks.taken(error, trace=_in_stage(error))
         ]
         text = f": {chain[0]['message']}" if chain[0]["message"] else ""
         after = f"{chain[0]['type']}{text}"
@@ -299,6 +296,22 @@ def _compared(
         exception=error,
         value=value,
     )
+
+
+def _in_stage(error: BaseException) -> _traces.Trace | None:
+    """The part of a traceback that is the stage's: a replay has a loop of its own.
+
+    Args:
+        error: What the stage raised; None for one of another process.
+    """
+    if _traces.is_remote(error.__cause__):
+        return None
+    one = found = error.__traceback__
+    while one is not None:
+        if one.tb_frame.f_code.co_filename == __file__:
+            found = one.tb_next
+        one = one.tb_next
+    return _traces.trace_of(found)
 
 
 def _function(chain: list[dict[str, Any]]) -> str | None:

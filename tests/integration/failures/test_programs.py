@@ -165,6 +165,26 @@ def main():
 if __name__ == "__main__":
     main()
 """
+#: No guard, and a command line that its top level reads.
+ARGUMENTS = """
+import sys
+
+FACTOR = float(sys.argv[1])
+
+class Scale:
+    def process(self, event):
+        return FACTOR / event["n"]
+
+def main():
+    print("main part", flush=True)
+    for n in range(2):
+        try:
+            Scale().process({"id": n, "n": n})
+        except ZeroDivisionError:
+            pass
+
+main()
+"""
 REPLAY = """
 import json, sys
 from pathlib import Path
@@ -223,3 +243,33 @@ def test_a_test_of_them_calls_as_they_were_called(tmp_path):
     script.write_text(CALLABLES.replace('// event["n"]', '// (event["n"] or 1)'))
     passed = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "3 passed" in passed.stdout, passed
+
+
+def test_a_script_is_imported_with_the_command_line_that_it_had(tmp_path):
+    """Its top level may read it; what it does there is left out of a test as well."""
+    script = tmp_path / "app.py"
+    script.write_text(ARGUMENTS)
+    folder = str(tmp_path / "kept")
+    run = ("-m", "stagelight", "run", "--no-table", "--listen", "off")
+    run = (*run, "--capture", folder)
+    done = run_program(script, "3.5", prefix=run, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "main part\n"), done
+    ours = [sys.executable, "-m", "stagelight"]
+    again = subprocess.run(
+        [*ours, "replay", "1", "--folder", folder], capture_output=True, check=False
+    )
+    assert b"same failure" in again.stdout, again
+    listed = subprocess.run(
+        [*ours, "failures", "list", "--folder", folder, "--json"],
+        capture_output=True,
+        check=True,
+    )
+    group = json.loads(listed.stdout)[0]["group"]
+    output = str(tmp_path / "test_scale.py")
+    export = [*ours, "failures", "export", group, "--output", output]
+    subprocess.run([*export, "--folder", folder], capture_output=True, check=True)
+    tests = [sys.executable, "-m", "pytest", "-sq", "-pno:cacheprovider"]
+    tests += ["-pno:logfire", "--rootdir", str(tmp_path), output]
+    broken = subprocess.run(tests, capture_output=True, text=True, check=False)
+    assert "1 failed" in broken.stdout, broken
+    assert "main part" not in broken.stdout

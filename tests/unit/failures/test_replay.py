@@ -135,6 +135,8 @@ def test_kinds(kept, pipeline, kind):
 
     with pytest.raises(ZeroDivisionError):
         _run(observed, {"n": 4})
+    (again,) = pipeline.failures.replay()
+    assert (again.result, again.diff) == ("same failure", [])
     DIVISORS[0] = 2
     (made,) = pipeline.failures.replay()
     assert made.result == "success"
