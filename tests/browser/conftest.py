@@ -101,7 +101,7 @@ class Page:
         found = self.texts(f'tr[data-name="{name}"] [data-field="{field}"] .value')
         return found[0] if found else ""
 
-    def until(self, check: Callable[[], object], seconds: float = 10.0) -> float:
+    def until(self, check: Callable[[], object], seconds: float = 60.0) -> float:
         """Wait for something to be so; returns how long it took."""
         began = time.monotonic()
         while not check():

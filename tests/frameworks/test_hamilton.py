@@ -101,13 +101,13 @@ ASYNC_STEPS = """
 import asyncio
 
 async def left(start: int) -> int:
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
     if start < 0:
         raise ValueError("negative")
     return start + 1
 
 async def right(start: int) -> int:
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
     return start + 2
 
 def both(left: int, right: int) -> int:

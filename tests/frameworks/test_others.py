@@ -129,8 +129,8 @@ def ping():
     return "pong"
 
 with start_worker(app, pool="solo", perform_ping_check=False, loglevel="ERROR"):
-    print(sum(add.delay(n, n).get(timeout=10) for n in range(3)))
-    print(add.apply_async((1, 2), countdown=1).get(timeout=10))
+    print(sum(add.delay(n, n).get(timeout=60) for n in range(3)))
+    print(add.apply_async((1, 2), countdown=2).get(timeout=60))
 print(add.apply((1, 1)).get())
 """
 
@@ -140,7 +140,7 @@ def test_celery(receiver: OtlpReceiver, tmp_path: Path):
     observed = observe(receiver, CELERY, cwd=tmp_path)
     queue = observed.pipeline["queues"]["celery"]
     assert (queue["enqueued"], queue["dequeued"], queue["wait"]["count"]) == (4, 4, 4)
-    assert queue["wait"]["max"] < 1  # it waits only once it is due
+    assert queue["wait"]["max"] < 2  # it waits only once it is due
     assert observed.pipeline["stages"] == {}
     assert [span for span in observed.spans if span.scope.name == "stagelight"] == []
 

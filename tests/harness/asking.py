@@ -29,7 +29,7 @@ class Client:
 
     def __call__(self, path: str, method: str = "GET", **headers: str) -> Answer:
         """Ask; underscores in header names are dashes."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             named = {key.replace("_", "-"): value for key, value in headers.items()}
             connection.request(method, path, headers=named)

@@ -18,7 +18,7 @@ _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _KINDS = ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
 
 
-def eventually(ask: Callable[[], T], timeout: float = 30, pause: float = 0.2) -> T:
+def eventually(ask: Callable[[], T], timeout: float = 90, pause: float = 0.2) -> T:
     """Ask until the answer is true, and return it; the last answer if time is up.
 
     For what other processes do in their own time; what is asserted afterwards says

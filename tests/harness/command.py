@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def run_command(
-    *args: str, env: Mapping[str, str] | None = None, timeout: float = 60
+    *args: str, env: Mapping[str, str] | None = None, timeout: float = 180
 ) -> Completed:
     """Run `stagelight *args` to its end."""
     done = subprocess.run(
@@ -62,7 +62,7 @@ class Diagnosis:
 
 
 def diagnose(
-    *args: str, env: Mapping[str, str] | None = None, timeout: float = 60
+    *args: str, env: Mapping[str, str] | None = None, timeout: float = 180
 ) -> Diagnosis:
     """Run `stagelight doctor --json *args`."""
     return Diagnosis(run_command("doctor", "--json", *args, env=env, timeout=timeout))

@@ -145,7 +145,7 @@ class OtlpReceiver:
         """Forget everything received so far."""
         self._intake.clear()
 
-    def wait_for(self, predicate: Callable[[], T], timeout: float = 10) -> T:
+    def wait_for(self, predicate: Callable[[], T], timeout: float = 60) -> T:
         """Wait until the predicate is true and return its value.
 
         It is asked again whenever a request arrives or is stored; it runs under the

@@ -39,7 +39,7 @@ def run_program(  # noqa: PLR0913 (all are named, most are rare)
     *args: str,
     env: Mapping[str, str] | None = None,
     prefix: Sequence[str] = (),
-    timeout: float = 60,
+    timeout: float = 180,
     cwd: Path | None = None,
     python: str = sys.executable,
 ) -> Completed:
@@ -153,7 +153,7 @@ class Program:
         """What it wrote to standard error so far."""
         return self._text("stderr")
 
-    def wait_for_line(self, text: str, timeout: float = 10) -> str:
+    def wait_for_line(self, text: str, timeout: float = 60) -> str:
         """Wait for a line of either stream that contains the text, and return it.
 
         Each line is handed out once, so that a second call waits for a second line.
@@ -176,7 +176,7 @@ class Program:
         """Send a signal to the program itself, unless it has ended."""
         self._process.send_signal(number)
 
-    def finish(self, timeout: float = 60) -> Completed:
+    def finish(self, timeout: float = 180) -> Completed:
         """Wait until it ends and return all it wrote."""
         deadline = time.monotonic() + timeout
         with self._changed:

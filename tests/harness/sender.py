@@ -82,7 +82,7 @@ class Sender:
         self._thread.join()
         self._exporter.shutdown()
 
-    def wait_until(self, number: int, timeout: float = 30) -> None:
+    def wait_until(self, number: int, timeout: float = 120) -> None:
         """Wait until so many more spans are acknowledged."""
         wanted = len(self.acknowledged) + number
         deadline = time.monotonic() + timeout

@@ -476,7 +476,7 @@ def test_answer_until_recovery(exporters, senders):
     assert not send()
     assert not send()
     receiver.recover()
-    assert send()
+    assert senders()()
     assert len(receiver.spans()) == 1
 
 
@@ -485,8 +485,10 @@ def test_hang(exporters, senders):
     receiver = exporters.receiver
     receiver.hang(60)
 
-    assert not senders(timeout=0.5)()
-    assert receiver.requests["traces", exporters.protocol]
+    send = senders(timeout=0.5)
+    assert not send()
+    while not receiver.requests["traces", exporters.protocol]:
+        assert not send()  # a busy machine may need longer until it arrives
     assert receiver.spans() == []
     receiver.recover()
     assert receiver.wait_for(receiver.spans)
@@ -504,7 +506,7 @@ def test_hang_ends_when_refusing(exporters, senders):
     """What is held when the receiver crashes is lost."""
     receiver = exporters.receiver
     receiver.hang(60)
-    send = senders(timeout=1)
+    send = senders(timeout=3)
     results = []
     thread = threading.Thread(target=lambda: results.append(send()))
     thread.start()

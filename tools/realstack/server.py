@@ -115,7 +115,7 @@ class Server:
                 start_new_session=True,  # Ctrl-C is for us, who stop it in turn
             )
 
-    def wait_ready(self, timeout: float = 60) -> None:
+    def wait_ready(self, timeout: float = 120) -> None:
         """Wait until it serves.
 
         Raises:

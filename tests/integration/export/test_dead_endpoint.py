@@ -8,6 +8,7 @@ import time
 import pytest
 
 from harness import OtlpReceiver, run_program, start_program
+from harness.timing import least
 
 #: An event, an export and a failure every now and then, and what became of it all.
 PROGRAM = """
@@ -38,7 +39,7 @@ PROGRAM = """
     run(range(int(sys.argv[1])))
     took = time.monotonic() - started
     grown = memory().rss - before
-    stagelight.shutdown(1)
+    stagelight.shutdown(float(sys.argv[2]))
     print(json.dumps({
         "took": took,
         "grown": grown,
@@ -49,44 +50,50 @@ PROGRAM = """
 """
 
 
+@pytest.fixture
 def dead(protocol):
-    """The environment of a program whose endpoint is gone."""
+    """The environment of a program at whose endpoint nobody listens, ever."""
     with OtlpReceiver() as receiver:
-        env = receiver.environment(protocol)
-    return {
-        **env,
-        "OTEL_METRIC_EXPORT_INTERVAL": "200",
-        "OTEL_BSP_SCHEDULE_DELAY": "100",
-        "OTEL_BLRP_SCHEDULE_DELAY": "100",
-    }
+        receiver.refuse()
+        yield {
+            **receiver.environment(protocol),
+            "OTEL_METRIC_EXPORT_INTERVAL": "200",
+            "OTEL_BSP_SCHEDULE_DELAY": "100",
+            "OTEL_BLRP_SCHEDULE_DELAY": "100",
+        }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
-def test_a_dead_endpoint(protocol):
+def test_a_dead_endpoint(dead, protocol):
     """Every span and record is counted as lost, one line says so, memory is bounded."""
-    started = time.monotonic()
-    result = run_program(PROGRAM, "40000", env=dead(protocol))
-    took = time.monotonic() - started
-    found = json.loads(result.stdout)
-    assert result.returncode == 0
-    (line,) = result.stderr.splitlines()
-    assert line.startswith("stagelight cannot export ")
-    assert "is counted in stagelight.telemetry.dropped" in line
-    assert found["count"] == 44_000
-    # A root and a stage span for each event; a record for each failure.
-    assert found["lost"]["traces"] == 88_000
-    assert found["lost"]["logs"] == 440
-    assert found["lost"]["metrics"] >= 1
-    assert found["errors"] == {}
-    assert found["grown"] < 30_000_000
-    assert took - found["took"] < 10
+
+    def run() -> float:
+        started = time.monotonic()
+        result = run_program(PROGRAM, "40000", "1", env=dead)
+        took = time.monotonic() - started
+        found = json.loads(result.stdout)
+        assert result.returncode == 0
+        (line,) = result.stderr.splitlines()
+        assert line.startswith("stagelight cannot export ")
+        assert "is counted in stagelight.telemetry.dropped" in line
+        assert found["count"] == 44_000
+        # A root and a stage span for each event; a record for each failure.
+        assert found["lost"]["traces"] == 88_000
+        assert found["lost"]["logs"] == 440
+        assert found["lost"]["metrics"] >= 1
+        assert found["errors"] == {}
+        assert found["grown"] < 30_000_000
+        return took - found["took"]
+
+    assert least(run, 10) < 10
 
 
-def test_an_endpoint_that_comes_back():
+def test_an_endpoint_that_comes_back(tmp_path):
     """What came too early is lost and counted, what comes later arrives; both told."""
     program = """
     import sys, time
+    from pathlib import Path
     import stagelight
 
     stagelight.configure(service_name="back", journeys_per_second="all")
@@ -99,7 +106,8 @@ def test_an_endpoint_that_comes_back():
     work("early")
     stagelight.force_flush()
     print("gone", flush=True)
-    time.sleep(1)
+    while not Path(sys.argv[1]).exists():
+        time.sleep(0.02)
     work("late")
     stagelight.force_flush()
     print(pipeline.stats()["process"]["telemetry_dropped"])
@@ -107,10 +115,12 @@ def test_an_endpoint_that_comes_back():
     with OtlpReceiver() as receiver:
         receiver.answer(400)
         env = receiver.environment("http/protobuf")
-        with start_program(program, env=env) as running:
+        recovered = tmp_path / "recovered"
+        with start_program(program, str(recovered), env=env) as running:
             running.wait_for_line("gone")
             receiver.recover()
-            result = running.finish(30)
+            recovered.touch()
+            result = running.finish()
         names = [span.name for span in receiver.spans()]
     assert result.returncode == 0
     first, *_, last = result.stderr.splitlines()
@@ -130,7 +140,7 @@ def test_a_full_queue_is_counted():
             "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "64",
             "OTEL_BSP_SCHEDULE_DELAY": "600000",
         }
-        result = run_program(PROGRAM, "1000", env=env)
+        result = run_program(PROGRAM, "1000", "60", env=env)
         arrived = len(receiver.spans())
     found = json.loads(result.stdout)
     assert arrived + found["lost"]["traces"] == 2 * found["count"]
@@ -145,7 +155,8 @@ def test_a_collector_that_refuses(protocol, status):
     """Telemetry that is turned away is lost, with a reason in one line."""
     with OtlpReceiver() as receiver:
         receiver.answer(status)
-        result = run_program(PROGRAM, "100", env=receiver.environment(protocol))
+        env = receiver.environment(protocol)
+        result = run_program(PROGRAM, "100", "1", env=env)
         assert receiver.requests
     found = json.loads(result.stdout)
     (line,) = result.stderr.splitlines()

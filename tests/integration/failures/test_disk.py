@@ -66,6 +66,7 @@ READ_ONLY = (
 # Root may write anywhere, and nobody may not even import: so all is loaded first.
 _failures.install(Capture(sys.argv[1] + ".other"))
 run(0, 2)
+pipeline.stats()
 _failures.uninstall()
 pipeline.stats()
 if os.geteuid() == 0:

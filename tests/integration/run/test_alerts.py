@@ -11,21 +11,30 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness import run_program
+from harness import run_program, start_program
+from harness.backends import eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 RUN = ("-m", "stagelight", "run")
 FAULTY = """
-import queue, time
+import pathlib, queue, sys, time
+
+def wait(name):
+    if len(sys.argv) == 1:
+        time.sleep(1.5)
+    else:
+        while not pathlib.Path(sys.argv[1], name).exists():
+            time.sleep(0.05)
+
 jobs = queue.Queue(10)
 for number in range(5):
     jobs.put(number)
-time.sleep(1.5)
+wait("told")
 while not jobs.empty():
     jobs.get()
-time.sleep(1.5)
+wait("resolved")
 """
 RULE = """
 [alerts]
@@ -36,7 +45,11 @@ rules = ["critical Deep: queue.size > 3 keep 200ms on jobs"]
 
 @pytest.fixture
 def faulty(tmp_path: Path) -> Path:
-    """A program whose queue is deep for a while, and a rule that is about it."""
+    """A program whose queue is deep for a while, and a rule that is about it.
+
+    With a folder as its argument it goes on once a file `told`, then one `resolved`,
+    is there.
+    """
     (tmp_path / "stagelight.toml").write_text(RULE, encoding="utf-8")
     path = tmp_path / "faulty.py"
     path.write_text(FAULTY, encoding="utf-8")
@@ -47,12 +60,17 @@ def test_alerts_are_told(faulty, tmp_path):
     """What fires is told on stderr at once, and is in the table and the document."""
     document = tmp_path / "end.json"
     prefix = (*RUN, "--json", str(document))
-    done = run_program(faulty, prefix=prefix, cwd=tmp_path)
+    with start_program(faulty, str(tmp_path), prefix=prefix, cwd=tmp_path) as program:
+        program.wait_for_line("stagelight  critical: ")
+        (tmp_path / "told").touch()
+        program.wait_for_line("stagelight  resolved: ")
+        (tmp_path / "resolved").touch()
+        done = program.finish()
     assert done.returncode == 0
     told = [one for one in done.stderr.splitlines() if one.startswith("stagelight  ")]
     assert told[0].startswith("stagelight  critical: jobs: queue.size > 3. The value")
     assert told[1].startswith("stagelight  resolved: jobs: ")
-    assert re.search(r"(?m)^critical +[\d.]+ m?s +[\d.]+ s +Deep: jobs", done.stderr)
+    assert re.search(r"(?m)^critical +[\d.]+ m?s +[\d.]+ m?s +Deep: jobs", done.stderr)
     (found,) = json.loads(document.read_text(encoding="utf-8"))["alerts"]
     assert (found["name"], found["state"]) == ("Deep", "resolved")
 
@@ -111,10 +129,18 @@ def test_a_program_with_modules_of_these_names(faulty, tmp_path, hook):
     program = faulty.rename(folder / faulty.name)
     text = RULE.replace("interval", f'webhook = "{address}"\ninterval')
     (tmp_path / "stagelight.toml").write_text(text, encoding="utf-8")
-    done = run_program(program, prefix=RUN, cwd=tmp_path)
+
+    def states():
+        found = [one for body in list(bodies) for one in json.loads(body)["alerts"]]
+        return [one["state"] for one in found]
+
+    with start_program(program, str(tmp_path), prefix=RUN, cwd=tmp_path) as running:
+        for number, name in enumerate(("told", "resolved"), 1):
+            eventually(lambda number=number: len(states()) >= number)
+            (tmp_path / name).touch()
+        done = running.finish()
     assert done.returncode == 0, done.stderr
-    found = [one for body in bodies for one in json.loads(body)["alerts"]]
-    assert [one["state"] for one in found] == ["firing", "resolved"], done.stderr
+    assert states() == ["firing", "resolved"], done.stderr
 
 
 @pytest.fixture
@@ -154,9 +180,11 @@ sys.path.insert(0, {str(folder)!r})
 os.chdir("/")
 jobs = queue.Queue()
 jobs.put(1)
-print(loaded(), awaited(20))
-time.sleep(0.3)
+print(loaded(), awaited(60))
 from stagelight import _sinks, _guard
+due = time.monotonic() + 60
+while not _sinks.ALERTS and time.monotonic() < due:
+    time.sleep(0.02)
 print(len(_sinks.ALERTS), _guard.ERRORS)
 print(*[t.daemon for t in threading.enumerate() if t.name == "stagelight-alerts"])
 """
@@ -206,7 +234,10 @@ def test_what_cannot_be_loaded_late_is_told_once(hurried, tmp_path):
 sys.modules["stagelight.alerts._engine"] = None
 jobs = queue.Queue()
 jobs.put(1)
-time.sleep(1)
+from stagelight import _guard
+due = time.monotonic() + 60
+while not _guard.ERRORS and time.monotonic() < due:
+    time.sleep(0.02)
 print("done")
 """
     done = run_program(LATE + program, prefix=hurried, cwd=tmp_path)

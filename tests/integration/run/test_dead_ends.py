@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import OtlpReceiver, run_program
+from harness.timing import least
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,49 +48,58 @@ def lost(text: str) -> int:
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_nobody_listens(protocol: str) -> None:
     """The program's output stays its own, ours is one warning and a true count."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        endpoint = f"http://127.0.0.1:{free.getsockname()[1]}"
-    started = time.monotonic()
-    done = run_program(
-        PROGRAM,
-        prefix=RUN,
-        env={
-            "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
-            "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
-        },
-    )
-    assert time.monotonic() - started < 4
-    assert (done.returncode, done.stdout) == (0, "failed\n")
-    assert done.stderr.count("stagelight cannot export") == 1
-    assert re.search("refused|UNAVAILABLE", done.stderr)
-    # Ten roots and ten spans, one log record, one collection of metrics.
-    assert lost(done.stderr) == 22
+
+    def run() -> float:
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))  # and it never listens
+            endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            started = time.monotonic()
+            done = run_program(
+                PROGRAM,
+                prefix=RUN,
+                env={
+                    "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+                    "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+                },
+            )
+            took = time.monotonic() - started
+        assert (done.returncode, done.stdout) == (0, "failed\n")
+        assert done.stderr.count("stagelight cannot export") == 1
+        assert re.search("refused|UNAVAILABLE", done.stderr)
+        # Ten roots and ten spans, one log record, one collection of metrics.
+        assert lost(done.stderr) == 22
+        return took
+
+    assert least(run, 4) < 4
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_the_endpoint_hangs(protocol: str, tmp_path: Path) -> None:
     """The exit waits five seconds, not ten; all is told as lost, times stay true."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        document = tmp_path / "end.json"
-        started = time.monotonic()
-        done = run_program(
-            PROGRAM,
-            prefix=(*RUN, "--json", str(document)),
-            env={
-                "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
-                "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
-            },
-        )
-        took = time.monotonic() - started
-    assert 4 < took < 8
-    assert (done.returncode, done.stdout) == (0, "failed\n")
-    assert done.stderr.count("stagelight cannot export") == 1
-    assert lost(done.stderr) == 22
-    process = json.loads(document.read_text(encoding="utf-8"))["process"]
-    assert process["uptime"] < 3
-    assert process["telemetry_dropped"] == {"traces": 20, "logs": 1, "metrics": 1}
+    document = tmp_path / "end.json"
+
+    def run() -> float:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            started = time.monotonic()
+            done = run_program(
+                PROGRAM,
+                prefix=(*RUN, "--json", str(document)),
+                env={
+                    "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+                    "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+                },
+            )
+            took = time.monotonic() - started
+        assert (done.returncode, done.stdout) == (0, "failed\n")
+        assert done.stderr.count("stagelight cannot export") == 1
+        assert lost(done.stderr) == 22
+        process = json.loads(document.read_text(encoding="utf-8"))["process"]
+        assert process["uptime"] < took - 4  # without the wait
+        assert process["telemetry_dropped"] == {"traces": 20, "logs": 1, "metrics": 1}
+        return took
+
+    assert 4 < least(run, 8) < 8
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

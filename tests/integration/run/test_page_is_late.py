@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from harness import run_program
+from realstack import free_port
 from stagelight.server._late import OTHERS
 
 RUN = ("-m", "stagelight", "run", "--no-table", "--listen")
@@ -14,7 +15,7 @@ ASK = """
 import urllib.request
 
 def ask(path):
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as one:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as one:
         return one.status, len(one.read())
 """
 LOADED = """
@@ -26,11 +27,8 @@ print(*[one for one in parts if one in sys.modules])
 
 @pytest.fixture
 def port() -> int:
-    """A port that was free a moment ago."""
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
+    """A port that nobody else is given."""
+    return free_port()
 
 
 def run(program: str, port: int):

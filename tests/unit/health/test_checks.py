@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 
@@ -89,16 +90,15 @@ def test_a_coroutine_function_is_awaited() -> None:
 def test_a_hanging_check_fails_and_holds_nobody_up() -> None:
     """It keeps one thread, is not started again, and is told to have no answer."""
     go = threading.Event()
-    health.check("hangs", timeout=0.05, every=0.01)(lambda: go.wait(10) and None)
+    health.check("hangs", timeout=0.05, every=0.01)(lambda: go.wait(60) and None)
     try:
         for _ in range(20):
             CHECKS.start_due()
             time.sleep(0.01)
-        began = time.perf_counter()
         (result,) = CHECKS.results()
-        assert time.perf_counter() - began < 0.05
+        assert not go.is_set()  # it hangs still
         assert result.status == "fail"
-        assert result.output.startswith("no answer for 0.")
+        assert re.match(r"no answer for \d+\.\d s, the limit is", result.output)
         running = [
             thread
             for thread in threading.enumerate()
@@ -117,7 +117,7 @@ def test_a_late_answer_fails() -> None:
     while (result := CHECKS.results()[0]).output.startswith("no answer"):
         time.sleep(0.005)
     assert result.status == "fail"
-    assert result.output.startswith("answered after 0.")
+    assert re.match(r"answered after \d+\.\d s, the limit is", result.output)
 
 
 def test_it_is_asked_again_after_a_while(clock) -> None:
@@ -200,12 +200,16 @@ def test_a_blocked_event_loop_shows(pipeline) -> None:
 
     async def main():
         beat = health.watch_loop(name="main loop", limit=0.4)
-        await asyncio.sleep(0.1)
-        assert beat.age < 0.1
+        await next_beat(beat)
         time.sleep(0.5)  # noqa: ASYNC251 - this is what is to be seen
         dead = monitor.tick()
-        await asyncio.sleep(0.1)
+        await next_beat(beat)
         return dead, monitor.tick()
+
+    async def next_beat(beat):
+        last = beat._last
+        while beat._last == last:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.01)
 
     dead, alive = asyncio.run(main())
     assert (dead.live, alive.live) == ("fail", "pass")

@@ -90,6 +90,8 @@ def test_cancelled_waits_leave_nothing(pipeline):
         await q.put(1)
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(q.put(2), 0.01)
+        given_up = _stats(pipeline)["put_blocked"]
+        assert given_up > 0
         waiting = asyncio.create_task(q.put(3))
         await turns()
         assert q.__stagelight__.record.blocking
@@ -97,8 +99,8 @@ def test_cancelled_waits_leave_nothing(pipeline):
         waiting.cancel()
         await asyncio.wait([waiting])
         assert not q.__stagelight__.record.blocking
-        assert _stats(pipeline)["put_blocked"] >= first > 0.009
-        assert await asyncio.wait_for(q.get(), 1) == 1
+        assert _stats(pipeline)["put_blocked"] >= first > given_up
+        assert await asyncio.wait_for(q.get(), 10) == 1
         assert q.empty()
         return _stats(pipeline)
 

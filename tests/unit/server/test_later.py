@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from harness.timing import least
 from stagelight.cli import _modules
 from stagelight.server import start
 from stagelight.server._late import OTHERS
@@ -25,12 +26,17 @@ def test_it_answers_the_first_who_asks() -> None:
 
 def test_it_closes_without_anybody_having_asked() -> None:
     """At once, and its port is free again."""
-    server = start(0, late=True)
-    began = time.monotonic()
-    server.close()
-    assert time.monotonic() - began < 1
-    assert not server._thread.is_alive()
-    start(server.port, late=True).close()
+
+    def close() -> float:
+        server = start(0, late=True)
+        began = time.monotonic()
+        server.close()
+        took = time.monotonic() - began
+        assert not server._thread.is_alive()
+        start(server.port, late=True).close()
+        return took
+
+    assert least(close, 1) < 1
 
 
 def test_a_program_that_nobody_watches_loads_no_server(tmp_path) -> None:
