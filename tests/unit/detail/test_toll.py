@@ -204,7 +204,7 @@ def test_coroutines_and_items_are_sampled(monkeypatch, captured, kind, traced):
 
 @pytest.mark.parametrize("kind", ["coroutine", "generator"])
 def test_many_first_samples_never_turn_the_twin_over(pipeline, captured, kind):
-    """A full buffer would: its calls would then take what every worker is alerted to."""
+    """A full buffer would, and its calls would then be traced as those of workers."""
     twin = _sampling._Twin()
     TRACER.configure(captured.tracer_provider, 0)
     twin.sample(kind)
