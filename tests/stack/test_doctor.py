@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from contextlib import contextmanager
 
 import pytest
 
+from harness import run_program
 from harness.backends import eventually
-from harness.command import diagnose, run_command
+from harness.command import Diagnosis, diagnose, run_command
 from harness.timing import least
-from realstack import ROOT, Server, get
+from realstack import ROOT, Server, free_port, get
 from realstack.build import find
 from realstack.stack import Ports, collector, prometheus_config
 
@@ -115,14 +115,18 @@ def test_the_table_says_the_same(stack):
 
 def test_the_collector_s_own_port_is_not_published(stack):
     """Without it the collector's counters are read from Prometheus's scrapes."""
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", 8888)) == 0:
-            pytest.skip("somebody listens on 8888, where the doctor looks by default")
     options = addresses(stack)
     at = options.index("--collector")
     del options[at : at + 2]
     env = {"OTEL_EXPORTER_OTLP_ENDPOINT": stack.otlp_url}
-    found = diagnose(*options, env=env)
+    # Somebody may listen on 8888, which is the default.
+    program = f"""
+        from stagelight import _doctor
+        from stagelight.cli import main
+        _doctor._PORTS["collector"] = ":{free_port()}/metrics"
+        main()
+    """
+    found = Diagnosis(run_program(program, "doctor", "--json", *options, env=env))
     assert found.statuses()["collector"] == "ok", found.text
     assert len(found.of("collector")) == 3
     assert found.of("logs") == [("ok", "passed on by otlp_http/logs")]
