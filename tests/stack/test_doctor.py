@@ -113,12 +113,13 @@ def test_the_table_says_the_same(stack):
     assert not any(line.endswith(" ") for line in done.stdout.splitlines())
 
 
-def test_the_collector_s_own_port_is_not_published(stack):
+def test_the_collector_s_own_port_is_not_published(stack, prometheus):
     """Without it the collector's counters are read from Prometheus's scrapes."""
     options = addresses(stack)
     at = options.index("--collector")
     del options[at : at + 2]
     env = {"OTEL_EXPORTER_OTLP_ENDPOINT": stack.otlp_url}
+    assert eventually(lambda: prometheus.query('{__name__=~"otelcol_.+"}'))
     # Somebody may listen on 8888, which is the default.
     program = f"""
         from stagelight import _doctor
