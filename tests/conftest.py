@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 
-# How long an example takes, or to think of it, is the machine's affair: a slow one is no failure.
+# How long an example takes, or finding it, is the machine's affair: it is no failure.
 settings.register_profile(
     "stagelight", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
