@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
 
-# How long an example takes is the machine's affair: a slow one is no failure.
-settings.register_profile("stagelight", deadline=None)
+# How long an example takes, or finding it, is the machine's affair: it is no failure.
+settings.register_profile(
+    "stagelight", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("stagelight")
 
 

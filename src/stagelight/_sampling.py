@@ -84,7 +84,6 @@ class _Twin:
                 # What runs in a context of its own finds no turn of the program's.
                 Context().run(self._sample_steps, kind, worker)
             del local.slot
-            slot.fold()
         finally:
             self._lock.release()
 
@@ -117,6 +116,8 @@ class _Twin:
         return self.running() is None
 
     def _time(self, path: str, kind: str, call: Callable[[None], object]) -> None:
+        # A full buffer would turn the slot over, as if it were that of a worker.
+        self._slot.fold()
         if path not in self._warm:
             self._warm.add(path)
             for _ in range(_WARM):  # the interpreter adapts to what it runs often

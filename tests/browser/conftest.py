@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import stagelight
+from realstack import free_port
 from stagelight import _guard, _sinks
 from stagelight._registry import REGISTRY
 from stagelight.health._monitor import MONITOR, Monitor
@@ -122,9 +123,9 @@ def pipeline() -> stagelight.Pipeline:
 
 @pytest.fixture
 def server(pipeline) -> Iterator[stagelight.Server]:
-    """A server on a free port."""
+    """A server on a port that nobody else is given, not even once it is closed."""
     link = "http://jaeger.test/trace/{trace_id}"
-    with stagelight.serve("127.0.0.1:0", trace_url=link) as running:
+    with stagelight.serve(f"127.0.0.1:{free_port()}", trace_url=link) as running:
         yield running
 
 

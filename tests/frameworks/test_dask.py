@@ -102,7 +102,7 @@ def cluster(tmp_path: Path) -> Iterator[str]:
         *args,
         **options,
     ) as running:
-        line = running.wait_for_line("Scheduler at:", 60)
+        line = running.wait_for_line("Scheduler at:", 120)
         address = re.search(r"tcp://[\d.:]+", line)[0]
         with start_program(
             "import sys; sys.argv[0] = 'dask-worker'\nfrom distributed.cli.dask_worker import main\n"
@@ -115,12 +115,12 @@ def cluster(tmp_path: Path) -> Iterator[str]:
             "far",
             **options,
         ) as worker:
-            worker.wait_for_line("Registered to:", 60)
+            worker.wait_for_line("Registered to:", 120)
             yield address
             worker.signal(15)
-            worker.finish(30)
+            worker.finish()
         running.signal(15)
-        running.finish(30)
+        running.finish()
 
 
 def test_plugin(cluster: str, receiver: OtlpReceiver, tmp_path: Path):
@@ -137,7 +137,7 @@ def test_plugin(cluster: str, receiver: OtlpReceiver, tmp_path: Path):
         done = finished(receiver, "stagelight.stage.process.duration")
         return all(done[name] == DONE[name] for name in DONE)
 
-    receiver.wait_for(all_there, 30)
+    receiver.wait_for(all_there)
     spans = [span for span in receiver.spans() if span.name == "process increment"]
     assert {span.resource["dask.worker.name"] for span in spans} == {"far"}
     found = [

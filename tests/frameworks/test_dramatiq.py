@@ -149,14 +149,14 @@ def work(
         python=str(PYTHON),
     )
     with run as program:
-        ends = time.monotonic() + 60
+        ends = time.monotonic() + 120
         while time.monotonic() < ends:
             text = said.read_text() if said.exists() else ""
             if len(text.splitlines()) >= len(DONE):
                 break
             time.sleep(0.1)
         program.signal(15)
-        ended = program.finish(30)
+        ended = program.finish()
     assert Counter(said.read_text().splitlines()) == Counter(DONE), ended.stderr
     assert "stagelight failed" not in ended.stderr
     assert "Failed to detach" not in ended.stderr

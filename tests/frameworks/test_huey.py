@@ -59,7 +59,7 @@ tasks.flaky(-1)
 tasks.cancel()
 gone = tasks.add(100, 100)
 gone.revoke()
-tasks.add.schedule((20, 20), delay=4)
+tasks.add.schedule((20, 20), delay=int(os.environ["HUEY_DELAY"]))
 print(tasks.huey.pending_count())
 """
 IMMEDIATE = """
@@ -90,7 +90,12 @@ def tasks(tmp_path: Path) -> dict[str, str]:
     (tmp_path / "modules").mkdir()
     (tmp_path / "modules" / "tasks.py").write_text(TASKS)
     path = str(tmp_path / "modules")
-    return {"PYTHONPATH": path, "HUEY_FILE": str(tmp_path / "huey.db")}
+    return {
+        "PYTHONPATH": path,
+        "HUEY_FILE": str(tmp_path / "huey.db"),
+        # The consumer is to be there before: what is due already is scheduled no more.
+        "HUEY_DELAY": "8",
+    }
 
 
 def work(
@@ -112,14 +117,14 @@ def work(
         python=str(PYTHON),
     )
     with run as program:
-        program.wait_for_line("Huey consumer started", 30)
+        program.wait_for_line("Huey consumer started")
         for _ in range(1200):
             text = said.read_text() if said.exists() else ""
             if len(text.splitlines()) >= len(DONE):
                 break
             program_sleep()
         program.signal(2)
-        ended = program.finish(30)
+        ended = program.finish()
     assert Counter(said.read_text().splitlines()) == Counter(DONE), ended.stderr
     said.unlink()
     return ended
@@ -175,6 +180,7 @@ def test_mixed_fleet(
     sees: str, receiver: OtlpReceiver, tasks: dict[str, str], tmp_path: Path
 ):
     """Either side may be without stagelight: all tasks are done."""
+    tasks["HUEY_DELAY"] = "1"
     enqueue = Program(ENQUEUE, (), tmp_path, tasks)
     if sees == "producer":
         enqueue.observed(receiver)

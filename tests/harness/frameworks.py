@@ -90,7 +90,7 @@ class Program:
     cwd: Path = Path()
     env: Mapping[str, str] = field(default_factory=dict)
     module: bool = False
-    timeout: float = 120
+    timeout: float = 300
     options: tuple[str, ...] = ()
 
     def bare(self) -> Completed:
@@ -137,7 +137,7 @@ def observe(  # noqa: PLR0913 (all are named, most are rare)
     env: Mapping[str, str] | None = None,
     options: Sequence[str] = (),
     cwd: Path,
-    timeout: float = 120,
+    timeout: float = 300,
     compare: bool = True,
     module: bool = False,
 ) -> Observed:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 import socket
 import subprocess
 import sys
@@ -95,7 +96,7 @@ def test_help_is_shown() -> None:
 
 
 def test_it_loads_nothing_of_the_package_and_starts_fast() -> None:
-    """It ends within a tenth of a second, and imports neither us nor http."""
+    """It takes a tenth of a second at most, and imports neither us nor http."""
     code = (
         "import sys, stagelight_probe; sys.argv[1:] = ['probe', '127.0.0.1:9'];\n"
         "try: stagelight_probe.main()\n"
@@ -109,8 +110,13 @@ def test_it_loads_nothing_of_the_package_and_starts_fast() -> None:
     assert result.stdout == "[]\n"
 
     def ask() -> float:
-        began = time.perf_counter()
+        before = spent()
         run("127.0.0.1:9")
-        return time.perf_counter() - began
+        return spent() - before
 
-    assert least(ask, 0.1, tries=100) < 0.1
+    def spent() -> float:
+        """Processor time of processes that have ended: it waits for nothing else."""
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    assert least(ask, 0.1, tries=50) < 0.1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 
 import pytest
 from click.testing import CliRunner
@@ -65,7 +64,7 @@ wait_for_an_answer()
 while alerts.firing():
     time.sleep(0.1)
 print("resolved", labels(), flush=True)
-time.sleep(30)
+time.sleep(300)
 """
 
 
@@ -139,7 +138,7 @@ def test_one_alert_for_one_fault(stack, folder):
         # It has to have seen how long a call usually takes.
         assert eventually(lambda: prometheus.query(USUAL))
         begin.touch()
-        told = program.wait_for_line("told", timeout=30)
+        told = program.wait_for_line("told", timeout=120)
         mine = sorted(json.loads(told.partition(" ")[2]), key=by_name)
         assert [one["alertname"] for one in mine] == NAMES
         both = eventually(
@@ -156,8 +155,6 @@ def test_one_alert_for_one_fault(stack, folder):
         manager.wait_ready()
         assert eventually(lambda: active(ports) == mine), active(ports)
         release.touch()
-        program.wait_for_line("resolved", timeout=40)
-        deadline = time.monotonic() + 30
-        while active(ports) and time.monotonic() < deadline:
-            time.sleep(0.2)
+        program.wait_for_line("resolved", timeout=120)
+        eventually(lambda: not active(ports))
         assert active(ports) == []

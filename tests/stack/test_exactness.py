@@ -167,18 +167,21 @@ def test_counters(run, prometheus):
     successes = {
         (stage,): n for (stage, outcome), n in CONSUMED.items() if outcome == "success"
     }
+    eventually(lambda: prometheus.query(produced) == successes)
     assert prometheus.query(produced) == successes
     enqueued = (
         "sum by (stagelight_queue_name) "
         f'(stagelight_queue_enqueued_events_total{{job="{run.service}"}})'
     )
     # The program's None, which ends a worker, is an item of the queue as well.
-    assert prometheus.query(enqueued) == {
+    put = {
         ("loaded",): FILES + 2,
         ("tokenized",): FILES - UNDECODABLE + 1,
         ("enriched",): GOOD + 1,
         ("enricher",): FILES - UNDECODABLE,
     }
+    eventually(lambda: prometheus.query(enqueued) == put)
+    assert prometheus.query(enqueued) == put
 
 
 def test_histograms(run, prometheus):
@@ -207,13 +210,16 @@ def test_histograms(run, prometheus):
 
 def test_exemplars(run, prometheus, jaeger):
     """Each exemplar's trace and span can be found in Jaeger."""
-    labels = prometheus.exemplars(
-        f'stagelight_stage_process_duration_seconds_bucket{{job="{run.service}"}}'
-    )
+    query = f'stagelight_stage_process_duration_seconds_bucket{{job="{run.service}"}}'
+    labels = eventually(lambda: prometheus.exemplars(query))
     assert labels
-    traces = eventually(
-        lambda: found if len(found := jaeger.traces(run.service)) >= FILES else None
-    )
+    wanted = {exemplar["span_id"] for exemplar in labels}
+
+    def there():
+        found = jaeger.traces(run.service)
+        return found if wanted <= {s.span_id for o in found.values() for s in o} else 0
+
+    traces = eventually(there)
     spans = {span.span_id: span for one in traces.values() for span in one}
     for exemplar in labels:
         assert jaeger.trace(exemplar["trace_id"])

@@ -59,7 +59,7 @@ def in_jaeger(jaeger, service):
 
 def settle(sender, arrived):
     """Wait until all that was acknowledged has arrived, and tell what did."""
-    eventually(lambda: sender.acknowledged <= arrived(), timeout=60, pause=0.5)
+    eventually(lambda: sender.acknowledged <= arrived(), timeout=180, pause=0.5)
     return Outcome(sender.acknowledged, sender.given_up, arrived())
 
 
@@ -176,7 +176,10 @@ def collector_stopped(folder):
 def slow_backend(folder):
     """Answer each request after two seconds for a while."""
     with serving(folder) as (collector, backend, url, _):
-        with watched_memory(collector) as most, Sender(url, "slow") as sender:
+        with (
+            watched_memory(collector) as most,
+            Sender(url, "slow", patience=60) as sender,
+        ):
             backend.hang(2)
             time.sleep(OUTAGE)
             backend.recover()
@@ -191,7 +194,7 @@ def large_payloads(folder):
         with (
             watched_memory(collector) as most,
             Sender(
-                url, "large", over_grpc=True, size=200_000, pause=0.2, patience=10
+                url, "large", over_grpc=True, size=200_000, pause=0.2, patience=60
             ) as sender,
         ):
             sender.wait_until(500)
@@ -215,11 +218,11 @@ def disk_full(folder):
             url = f"http://127.0.0.1:{ports.otlp_http}"
             backend.refuse()
             with Sender(url, "disk", size=2000, pause=0.02) as sender:
-                eventually(lambda: len(sender.given_up) > 100, timeout=60)
+                eventually(lambda: len(sender.given_up) > 100, timeout=180)
                 # Still alive, with a full disk.
                 get(f"http://127.0.0.1:{ports.collector_health}/")
                 backend.recover()
-                sender.wait_until(500, timeout=60)
+                sender.wait_until(500, timeout=180)
             return settle(sender, lambda: numbers(backend))
 
 
@@ -238,9 +241,9 @@ def queue_full(folder):
             backend.refuse()
             url = f"http://127.0.0.1:{ports.otlp_http}"
             with Sender(url, "full", size=500, pause=0.02) as sender:
-                eventually(lambda: len(sender.given_up) > 100, timeout=60)
+                eventually(lambda: len(sender.given_up) > 100, timeout=180)
                 backend.recover()
-                sender.wait_until(500, timeout=60)
+                sender.wait_until(500, timeout=180)
             return settle(sender, lambda: numbers(backend))
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from harness import start_program
 from harness.asking import Client
+from harness.backends import Prometheus, eventually
 from realstack import free_port
 from stagelight.fleet import Fleet, FleetError, Watched
 from stagelight.server import serve_source
@@ -65,7 +66,7 @@ def feed():
 for one in (work, feed):
     threading.Thread(target=one, daemon=True).start()
 print("port", server.server_port, flush=True)
-time.sleep(300)
+time.sleep(3000)
 """
 
 
@@ -97,7 +98,7 @@ def prometheus(tmp_path_factory) -> Iterator[tuple[str, list[int]]]:
     for program in programs:
         program.__enter__()
     try:
-        ports = [int(one.wait_for_line("port", 30).split()[1]) for one in programs]
+        ports = [int(one.wait_for_line("port").split()[1]) for one in programs]
         targets = ", ".join(f"'127.0.0.1:{port}'" for port in ports)
         config = folder / "prometheus.yml"
         config.write_text(
@@ -135,7 +136,7 @@ def prometheus(tmp_path_factory) -> Iterator[tuple[str, list[int]]]:
 
 def wait_for_scrapes(url: str) -> None:
     """Wait until all three were scraped for some seconds."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     query = f"{url}/api/v1/query?query=count(stagelight_queue_capacity%20offset%205s)"
     while time.monotonic() < deadline:
         time.sleep(0.5)
@@ -149,11 +150,25 @@ def wait_for_scrapes(url: str) -> None:
     raise AssertionError("Prometheus did not scrape all three")
 
 
+def calm(fleet: Fleet) -> dict:
+    """What is told of seconds in which other work here held none of the three up.
+
+    Each of them takes about 100 events a second then.
+    """
+
+    def ask():
+        document = fleet.document()
+        price = document["pipelines"]["orders"]["insight"]["stages"]["price"]
+        return document if price["rate"] > 250 else None
+
+    return eventually(ask, pause=1) or fleet.document()
+
+
 def test_all_processes_are_shown_as_one(prometheus) -> None:
     """Counts, sizes and capacities are sums; the bottleneck and its way are found."""
     url, ports = prometheus
     fleet = Fleet(url, "orders", window=5)
-    document = fleet.document()
+    document = calm(fleet)
     assert document["instances"] == sorted(f"127.0.0.1:{port}" for port in ports)
     assert document["service"] == "orders"
     pipeline = document["pipelines"]["orders"]
@@ -180,16 +195,28 @@ def test_one_process_is_a_part_of_all(prometheus) -> None:
     names = fleet.document()["instances"]
     parts = [fleet.document(name)["pipelines"]["orders"] for name in names]
     assert [one["queues"]["jobs"]["capacity"] for one in parts] == [20, 20, 20]
-    rates = [one["insight"]["stages"]["price"]["rate"] for one in parts]
-    whole = fleet.document()["pipelines"]["orders"]["insight"]["stages"]["price"]
-    assert sum(rates) == pytest.approx(whole["rate"], rel=0.1)
+
+    def rates() -> tuple[float, float]:
+        """Of the parts together, and of the whole, asked one after the other."""
+        found = [
+            found["pipelines"]["orders"]["insight"]["stages"]["price"]["rate"]
+            for found in [*map(fleet.document, names), calm(fleet)]
+        ]
+        return sum(found[:-1]), found[-1]
+
+    for _ in range(10):
+        together, whole = rates()
+        if together == pytest.approx(whole, rel=0.1):
+            break
+    assert together == pytest.approx(whole, rel=0.1)
 
 
 def test_alerts_of_the_service_are_shown(prometheus) -> None:
     """Those that fire for it, the gravest first, with words and since when."""
     url, _ = prometheus
+    (began,) = Prometheus(url).query("min(process_start_time_seconds)").values()
     fleet = Fleet(url, "orders", window=5)
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 90
     while len(alerts := fleet.document()["alerts"]) < 4:
         assert time.monotonic() < deadline, alerts
         time.sleep(0.5)
@@ -197,7 +224,7 @@ def test_alerts_of_the_service_are_shown(prometheus) -> None:
     assert {one["stage"] for one in alerts[:3]} == {"price"}
     assert len({one["instance"] for one in alerts[:3]}) == 3
     assert alerts[3]["summary"] == "orders is nearly full"
-    assert 0 <= time.time() - alerts[3]["began"] < 120
+    assert began <= alerts[3]["began"] <= time.time()
     watched = Watched(fleet)
     with serve_source(watched, "127.0.0.1:0") as server:
         shown = Client(server.port)("/stats").json

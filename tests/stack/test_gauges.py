@@ -66,7 +66,10 @@ def test_gauges(stack, prometheus, tmp_path):
         sizes = {("waiting",): 7, ("full",): 3, ("hands",): 3}
         eventually(lambda: queues("size") == sizes)
         assert queues("size") == sizes
-        assert queues("capacity") == {("waiting",): 10, ("full",): 3}
+        capacities = {("waiting",): 10, ("full",): 3}
+        eventually(lambda: queues("capacity") == capacities)
+        assert queues("capacity") == capacities
+        eventually(lambda: set(queues("oldest_age_seconds")) == set(sizes))
         first = queues("oldest_age_seconds")
         assert set(first) == set(sizes)
         assert eventually(
@@ -74,16 +77,19 @@ def test_gauges(stack, prometheus, tmp_path):
                 queues("oldest_age_seconds")[name] > first[name] for name in first
             )
         )
-        eventually(lambda: ("hands", "busy") in workers())
+        eventually(lambda: workers().get(("hands", "busy")) == 2)
         assert workers()["hands", "busy"] == 2
-        limit = 'stagelight_worker_limit{job="gauges"}'
-        assert prometheus.number(f"sum({limit})") == 2
+        limit = 'sum(stagelight_worker_limit{job="gauges"})'
+        eventually(lambda: prometheus.number(limit) == 2)
+        assert prometheus.number(limit) == 2
         active = (
             'sum(stagelight_stage_active{job="gauges", stagelight_stage_name="work"})'
         )
+        eventually(lambda: prometheus.number(active) == 2)
         assert prometheus.number(active) == 2
         blocked = 'sum(stagelight_queue_put_blocked_time_seconds_total{job="gauges"})'
-        before = prometheus.number(blocked)
+        before = eventually(lambda: prometheus.number(blocked))
+        assert before
         assert eventually(lambda: prometheus.number(blocked) > before)
         release.touch()
         assert program.finish().returncode == 0

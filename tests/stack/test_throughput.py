@@ -118,9 +118,9 @@ def ratios(folder):
         assert done.returncode == 0, done.stderr
         seen = json.loads(done.stdout.splitlines()[-1])
         # Every event is counted in the end, for metrics are cumulative.
-        eventually(lambda: consumed(ports, "first") == seen["total"])
-        assert consumed(ports, "first") == seen["total"]
-        assert consumed(ports, "second") == seen["total"]
+        for stage in ("first", "second"):
+            eventually(lambda stage=stage: consumed(ports, stage) == seen["total"])
+            assert consumed(ports, stage) == seen["total"]
     rates = {"healthy": [], "hangs": [], "absent": []}
     for (name, began), (_, ended) in pairwise(phases):
         inside = [
@@ -170,9 +170,9 @@ def test_absent_at_start(tmp_path, otelcol, journeys):
             done = program.finish()
             assert done.returncode == 0, done.stderr
             seen = json.loads(done.stdout.splitlines()[-1])
-            eventually(lambda: consumed(ports, "first") == seen["total"])
-            assert consumed(ports, "first") == seen["total"]
-            assert consumed(ports, "second") == seen["total"]
+            for stage in ("first", "second"):
+                eventually(lambda stage=stage: consumed(ports, stage) == seen["total"])
+                assert consumed(ports, stage) == seen["total"]
     assert seen["grown"] < 60 << 20
     # One line tells of the trouble, one of its end.
     assert done.stderr.count("cannot export") == 1

@@ -50,7 +50,7 @@ def test_serves_and_stops(tmp_path, number):
         servers = psutil.Process(process.pid).children(recursive=True)
         assert len(servers) == 4
         process.send_signal(number)
-        assert process.wait(40) == 130
+        assert process.wait(120) == 130
     assert not any(server.is_running() for server in servers)
     assert (tmp_path / "collector.log").exists()
 
@@ -98,7 +98,7 @@ def test_build_is_cached():
         capture_output=True,
         text=True,
         check=False,
-        timeout=20,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""

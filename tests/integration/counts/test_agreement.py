@@ -115,7 +115,7 @@ def test_stats_and_otlp_agree(receiver, protocol):
         "OTEL_BLRP_MAX_QUEUE_SIZE": "100000",
         "OTEL_BSP_MAX_QUEUE_SIZE": "100000",
     }
-    result = run_program(PROGRAM, str(EVENTS), env=env, timeout=120)
+    result = run_program(PROGRAM, str(EVENTS), env=env, timeout=300)
     assert (result.returncode, result.stderr) == (0, "")
     document = json.loads(result.stdout)
 
@@ -159,7 +159,7 @@ def test_deltas_add_up_to_stats(receiver):
         ),
         "OTEL_BLRP_MAX_QUEUE_SIZE": "100000",
     }
-    result = run_program(PROGRAM, "20000", env=env, timeout=60)
+    result = run_program(PROGRAM, "20000", env=env, timeout=300)
     assert (result.returncode, result.stderr) == (0, "")
     document = json.loads(result.stdout)
     assert receiver.accepted["metrics", "http/protobuf"] > 3

@@ -37,6 +37,13 @@ WORK = """
 """
 
 
+#: A forked child may take two seconds to send. What arrives is what is looked at here.
+FORKING = f"""{WORK}
+    from stagelight import _lifecycle
+    _lifecycle._CHILD_PATIENCE = 60.0
+"""
+
+
 def environment(receiver: OtlpReceiver, protocol: str = "http/protobuf"):
     """Exports at the very end only."""
     return {**receiver.environment(protocol), **SLOW}
@@ -159,7 +166,7 @@ CHILDREN = {
 @pytest.mark.parametrize("how", CHILDREN)
 def test_a_forked_child(receiver, how):
     """A child of multiprocessing sends what it did itself, under its own identity."""
-    program = f"""{WORK}
+    program = f"""{FORKING}
     run(range(10))
     def child():
         {CHILDREN[how]}
@@ -178,7 +185,7 @@ def test_a_forked_child(receiver, how):
 @pytest.mark.parametrize("end", ["os._exit(0)", "sys.exit(0)"])
 def test_a_plain_fork(receiver, end):
     """A child of os.fork sends its own, however it ends."""
-    program = f"""{WORK}
+    program = f"""{FORKING}
     run(range(10))
     pid = os.fork()
     if pid == 0:
@@ -195,7 +202,7 @@ def test_a_plain_fork(receiver, end):
 
 def test_a_child_that_is_terminated(receiver):
     """SIGTERM ends a forked child after its flush, with the status of the signal."""
-    program = f"""{WORK}
+    program = f"""{FORKING}
     def child(flag):
         run(range(3))
         flag.set()
@@ -231,7 +238,7 @@ def test_collecting_imports_no_codec():
 
 def test_a_fork_while_others_record_and_export(receiver):
     """Children that are forked in full swing neither hang nor lose nor send twice."""
-    program = f"""{WORK}
+    program = f"""{FORKING}
     stop = threading.Event()
     done = []
     def busy():

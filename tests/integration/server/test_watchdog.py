@@ -44,7 +44,7 @@ def test_it_tells_a_held_lock(pipeline, monkeypatch) -> None:
     """Native code that keeps the interpreter lock shows, and fails after a limit."""
     from stagelight.server import _answering
 
-    monkeypatch.setattr(_answering, "DEAD", 8.0)
+    monkeypatch.setattr(_answering, "DEAD", 7.5)
     asker = dedent("""
         import sys, time, urllib.request, urllib.error
         url, seen = sys.argv[1] + "livez", []
@@ -68,14 +68,14 @@ def test_it_tells_a_held_lock(pipeline, monkeypatch) -> None:
     with stagelight.serve("127.0.0.1:0") as server:
         from stagelight.health._monitor import MONITOR
 
-        watchdog = start_watchdog(MONITOR, "127.0.0.1", 0, dead=8.0)
+        watchdog = start_watchdog(MONITOR, "127.0.0.1", 0, dead=7.5)
         asking = subprocess.Popen(
             [sys.executable, "-c", asker, watchdog.url],
             stdout=subprocess.PIPE,
             text=True,
         )
         assert asking.stdout.readline() == "asking\n"
-        ctypes.PyDLL(None).sleep(10)  # a call that does not give the lock away
+        ctypes.PyDLL(None).sleep(11)  # a call that does not give the lock away
         seen = eval(asking.communicate()[0])
         watchdog.close()
         assert Client(server.port)("/livez").status == 200

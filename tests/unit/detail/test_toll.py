@@ -202,6 +202,20 @@ def test_coroutines_and_items_are_sampled(monkeypatch, captured, kind, traced):
     assert captured.spans() == []
 
 
+@pytest.mark.parametrize("kind", ["coroutine", "generator"])
+def test_many_first_samples_never_turn_the_twin_over(pipeline, captured, kind):
+    """A full buffer would, and its calls would then be traced as those of workers."""
+    twin = _sampling._Twin()
+    TRACER.configure(captured.tracer_provider, 0)
+    twin.sample(kind)
+    assert twin._slot.roll == NEVER
+    TRACER.configure(captured.tracer_provider, None)
+    for _ in range(4):
+        twin.sample(kind)
+    assert twin._slot.roll == NEVER
+    assert captured.spans() == []
+
+
 def test_what_was_not_sampled_costs_two_calls():
     """Until a coroutine was sampled it is reckoned by the call of the same kind."""
     costs = Costs()
