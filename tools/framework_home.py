@@ -26,10 +26,11 @@ def interpreter(name: str, packages: tuple[str, ...]) -> Path:
     """
     home = CACHE / name
     python = home / "bin" / "python"
-    if not (home / ".ready").exists():
+    ready, wanted = home / ".ready", "\n".join(packages)
+    if not ready.exists() or ready.read_text(encoding="utf-8") != wanted:
         subprocess.run([sys.executable, "-m", "venv", home], check=True)
         subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True)
-        (home / ".ready").touch()
+        ready.write_text(wanted, encoding="utf-8")
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
     own, theirs = (
         subprocess.run([one, "-c", code], check=True, capture_output=True, text=True)

@@ -101,7 +101,7 @@ def kedro(python: Path) -> list[Program]:
                 commands[one],
                 {
                     "kedro run success": 1,
-                    **done("square_0 square_1 square_2 square_3 total"),
+                    **done("one four one_again four_again total"),
                 },
                 cwd=own,
                 env=wide,

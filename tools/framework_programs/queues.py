@@ -27,8 +27,8 @@ def rq(python: Path) -> list[Program]:
         )
 
     jobs = (
-        "--name one math.sqrt :16",
-        "--name two math.hypot :3 :4",
+        "math.sqrt :16",
+        "math.hypot :3 :4",
         "time.sleep :0.1",
     )
     workers = {"forking worker": "", "SimpleWorker": " -w rq.worker.SimpleWorker"}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from kedro.pipeline import Pipeline, node
 
 
-def square(number: int) -> int:
-    """A number by itself."""
-    return number * number
+def one() -> int:
+    """A first square."""
+    return 1
+
+
+def four() -> int:
+    """A second one."""
+    return 4
 
 
 def total(*numbers: int) -> int:
@@ -19,10 +22,8 @@ def total(*numbers: int) -> int:
 
 def create_pipeline() -> Pipeline:
     """Found by the project's registry."""
-    names = [f"square_{n}" for n in range(4)]
-    squares = [
-        node(partial(square, n), None, f"{name}_out", name=name)
-        for n, name in enumerate(names)
-    ]
-    outputs = [f"{name}_out" for name in names]
+    sources = {"one": one, "four": four, "one_again": one, "four_again": four}
+    outputs = [f"{name}_out" for name in sources]
+    made = zip(sources.items(), outputs, strict=True)
+    squares = [node(function, None, out, name=name) for (name, function), out in made]
     return Pipeline([*squares, node(total, outputs, "sum", name="total")])
