@@ -112,6 +112,8 @@ FRAMEWORKS: Final[tuple[Framework, ...]] = (
             "sklearn.base",
             "sklearn.pipeline",
             "sklearn.compose._column_transformer",
+            "sklearn.ensemble._voting",
+            "sklearn.ensemble._stacking",
             "sklearn.model_selection._search",
             "sklearn.model_selection._validation",
             "joblib.parallel",

@@ -44,7 +44,13 @@ _METHODS: Final = (
     "inverse_transform",
 )
 #: Where a composition keeps (name, estimator, ...) of its steps, fitted or not.
-_STEPS: Final = ("steps", "transformer_list", "transformers", "transformers_")
+_STEPS: Final = (
+    "steps",
+    "transformer_list",
+    "transformers",
+    "transformers_",
+    "estimators",
+)
 
 
 class _Running:
@@ -220,6 +226,11 @@ def _members(estimator: Any) -> Iterator[tuple[str, Any]]:
             for one in steps:
                 if isinstance(one, tuple) and hasattr(one[1], "fit"):
                     yield str(one[0]), one[1]
+    fitted = space.get("named_estimators_")  # an ensemble's, which it fits as clones
+    if isinstance(fitted, dict):
+        for name, one in fitted.items():
+            if hasattr(one, "fit"):
+                yield str(name), one
 
 
 def _observe_estimator(estimator: Any) -> None:
@@ -312,6 +323,10 @@ HOOKS: Final[dict[str, Callable[[Any, Patches], None]]] = {
     "sklearn.base": _base,
     "sklearn.pipeline": _compositions("Pipeline", "FeatureUnion"),
     "sklearn.compose._column_transformer": _compositions("ColumnTransformer"),
+    "sklearn.ensemble._voting": _compositions("VotingClassifier", "VotingRegressor"),
+    "sklearn.ensemble._stacking": _compositions(
+        "StackingClassifier", "StackingRegressor"
+    ),
     "sklearn.model_selection._search": _compositions("BaseSearchCV"),
     "sklearn.model_selection._validation": _validation,
     "joblib.parallel": _joblib,
