@@ -88,7 +88,7 @@ FRAMEWORKS: Final[tuple[Framework, ...]] = (
         stages="each job by its function",
         trace="job, with the jobs that it enqueues",
         queue="each, by its name",
-        events="retries",
+        events="retries; refused; time limits",
         across="`job.meta`; forking workers",
     ),
     Framework(
@@ -209,7 +209,7 @@ FRAMEWORKS: Final[tuple[Framework, ...]] = (
         stages="each function by its name",
         trace="job, with those that it enqueues",
         queue="each, by its name",
-        events="retries",
+        events="retries; refused; time limits",
         across="one more key beside the job's own",
     ),
     Framework(
