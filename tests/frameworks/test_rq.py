@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from harness import Completed, OtlpReceiver
 
 JOBS = """
-import os
+import os, time
 from rq import get_current_job, Queue
 
 def fib(n):
@@ -25,6 +25,9 @@ def fib(n):
 
 def follow(n):
     Queue("later", connection=get_current_job().connection).enqueue(fib, n)
+
+def slow():
+    time.sleep(60)
 
 def die():
     os.kill(os.getpid(), 9)
@@ -186,16 +189,14 @@ def test_a_killed_work_horse(
 
 
 LATE = """
-import os, sys, time
+import os
+import jobs
 from redis import Redis
 from rq import Queue
 from rq.worker import SimpleWorker
 
-def slow():
-    time.sleep(60)
-
 queue = Queue("late", connection=Redis.from_url(os.environ["REDIS_URL"]))
-queue.enqueue(slow, job_timeout=1)
+queue.enqueue(jobs.slow, job_timeout=1)
 SimpleWorker([queue], connection=queue.connection).work(burst=True, logging_level="CRITICAL")
 print(queue.failed_job_registry.count)
 """
