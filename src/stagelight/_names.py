@@ -98,6 +98,7 @@ STATES: Final = (HEALTHY, STARTING, STOPPING, DEGRADED, OVERLOADED, STALLED)
 
 QUEUE_FULL: Final = "queue_full"
 QUEUE_CLOSED: Final = "queue_closed"
+DUPLICATE: Final = "duplicate"
 OTHER: Final = "_OTHER"
 
 MAX_NAME: Final = 64

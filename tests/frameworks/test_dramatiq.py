@@ -24,10 +24,13 @@ if TYPE_CHECKING:
     from harness import OtlpReceiver
 
 ACTORS = """
-import os
+import os, time
 import dramatiq
 from dramatiq.brokers.redis import RedisBroker
+from dramatiq.middleware import GroupCallbacks, TimeLimitExceeded
+from dramatiq.rate_limits.backends import RedisBackend
 broker = RedisBroker(url=os.environ["REDIS_URL"])
+broker.add_middleware(GroupCallbacks(RedisBackend(url=os.environ["REDIS_URL"])))
 dramatiq.set_broker(broker)
 
 def say(text):
@@ -51,15 +54,33 @@ def follow(n):
 def flaky(n):
     say("flaky")
     raise ValueError(n)
+
+@dramatiq.actor(time_limit=200, max_retries=0)
+def long_running():
+    try:
+        while True:
+            time.sleep(0.01)
+    except TimeLimitExceeded:
+        say("long")
+        raise
+
+@dramatiq.actor
+def total(*_):
+    say("total")
 """
 SEND = """
 import actors
-from dramatiq import pipeline
+from dramatiq import group, pipeline
 for n in range(5):
     actors.add.send(n, n)
 actors.follow.send(3)
 actors.flaky.send(1)
 actors.double.send_with_options(args=(4,), delay=300)
+actors.long_running.send()
+pipeline([actors.total.message(), actors.total.message()]).run()
+both = group([actors.total.message(), actors.total.message()])
+both.add_completion_callback(actors.total.message())
+both.run()
 print(actors.add(1, 1), actors.broker.do_qsize("default"))
 """
 DONE = [
@@ -68,6 +89,8 @@ DONE = [
     "double 6",
     "double 8",
     *("flaky",) * 3,
+    "long",
+    *("total",) * 5,
 ]
 STUB = """
 import dramatiq
@@ -143,9 +166,9 @@ def test_actors(receiver: OtlpReceiver, actors: dict[str, str], tmp_path: Path):
     """Actors are stages of the trace that sent them, in worker processes as well."""
     send = Program(SEND, (), tmp_path, actors)
     run, document = send.observed(receiver)
-    assert run.stdout == "None 7\n", run.stderr
+    assert run.stdout == "None 11\n", run.stderr
     (pipeline,) = document["pipelines"].values()
-    assert pipeline["queues"]["default"]["enqueued"] == 7
+    assert pipeline["queues"]["default"]["enqueued"] == 11
     assert pipeline["stages"] == {}
     work(tmp_path, actors, receiver)
     assert finished(receiver, "stagelight.stage.process.duration") == {
@@ -153,14 +176,16 @@ def test_actors(receiver: OtlpReceiver, actors: dict[str, str], tmp_path: Path):
         "follow success": 1,
         "double success": 2,
         "flaky failure": 3,
+        "long_running timeout": 1,
+        "total success": 5,
     }
     assert finished(receiver, "stagelight.stage.retries")["flaky"] == 2
     assert finished(receiver, "stagelight.queue.wait.duration") == {
-        "default": 9,
+        "default": 15,
         "later": 2,
     }
     assert finished(receiver, "stagelight.queue.enqueued.events") == {
-        "default": 9,
+        "default": 15,
         "later": 2,
     }
     found = Counter(
@@ -172,6 +197,9 @@ def test_actors(receiver: OtlpReceiver, actors: dict[str, str], tmp_path: Path):
         '{"process double": 1, "process follow": 1}': 1,
         '{"process double": 1}': 1,
         '{"process flaky": 3}': 1,
+        '{"process long_running": 1}': 1,
+        '{"process total": 2}': 1,
+        '{"process total": 3}': 1,
     }
 
 

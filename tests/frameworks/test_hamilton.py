@@ -81,6 +81,22 @@ async def main():
 
 asyncio.run(main())
 """
+BOTH = """
+import asyncio
+from hamilton import async_driver, driver
+import plain_steps
+
+async def main():
+    dr = await async_driver.Builder().with_modules(plain_steps).build()
+    print(await dr.execute(["double"], inputs={"start": 1}))
+
+print(driver.Builder().with_modules(plain_steps).build().execute(["double"], inputs={"start": 1}))
+asyncio.run(main())
+"""
+PLAIN_STEPS = """
+def double(start: int) -> int:
+    return start * 2
+"""
 ASYNC_STEPS = """
 import asyncio
 
@@ -115,6 +131,7 @@ def modules(tmp_path: Path) -> dict[str, str]:
         ("functions", FUNCTIONS),
         ("steps", STEPS),
         ("async_steps", ASYNC_STEPS),
+        ("plain_steps", PLAIN_STEPS),
     ):
         (folder / f"{name}.py").write_text(text)
     return {"PYTHONPATH": str(folder), "HAMILTON_TELEMETRY_ENABLED": "false"}
@@ -160,6 +177,14 @@ def test_async(receiver: OtlpReceiver, modules: dict[str, str], tmp_path: Path):
     }
     assert len(observed.traces()) == 2
     assert stages["both"]["duration"]["max"] < stages["left"]["duration"]["max"]
+
+
+def test_both_drivers(receiver: OtlpReceiver, modules: dict[str, str], tmp_path: Path):
+    """The run that is awaited is told from the one that is not; their node is one."""
+    observed = observe(receiver, BOTH, cwd=tmp_path, env=modules)
+    counts = {"hamilton run": 1, "hamilton run async": 1, "double": 2}
+    assert observed.counts() == counts
+    assert len(observed.traces()) == 2
 
 
 def test_own_tracer(receiver: OtlpReceiver, modules: dict[str, str], tmp_path: Path):

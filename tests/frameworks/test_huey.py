@@ -44,15 +44,17 @@ def cancel():
     raise CancelExecution()
 
 @huey.task()
-def last():
-    say("last")
+def total(numbers):
+    say(f"total {sum(numbers)}")
 """
 ENQUEUE = """
 import os, sys
+from huey import chord
 import tasks
 for n in range(5):
     tasks.add(n, n)
 tasks.huey.enqueue(tasks.add.s(1, 2).then(tasks.double))
+tasks.huey.enqueue(chord([tasks.add.s(1, 0), tasks.add.s(2, 0)], tasks.total.s()))
 tasks.flaky(-1)
 tasks.cancel()
 gone = tasks.add(100, 100)
@@ -76,6 +78,9 @@ DONE = [
     "add 3",
     "double 6",
     "add 40",
+    "add 1",
+    "add 2",
+    "total 3",
 ]
 
 
@@ -134,22 +139,23 @@ def test_tasks(
     """Tasks are stages of the trace that enqueued them, in all kinds of workers."""
     enqueue = Program(ENQUEUE, (), tmp_path, tasks)
     run, document = enqueue.observed(receiver)
-    assert run.stdout == "10\n"
+    assert run.stdout == "12\n"
     (pipeline,) = document["pipelines"].values()
-    assert pipeline["queues"]["shop"]["enqueued"] == 10
+    assert pipeline["queues"]["shop"]["enqueued"] == 12
     ended = work(kind, tmp_path, tasks, receiver)
     assert "stagelight failed" not in ended.stderr
     assert finished(receiver, "stagelight.stage.process.duration") == {
-        "add success": 7,
+        "add success": 9,
         "add dropped": 1,
         "double success": 1,
+        "total success": 1,
         "flaky failure": 3,
         "cancel dropped": 1,
     }
     assert finished(receiver, "stagelight.stage.retries")["flaky"] == 2
-    assert finished(receiver, "stagelight.queue.wait.duration") == {"shop": 14}
-    # Ten were put in; then two attempts, a pipeline and what was scheduled again.
-    assert finished(receiver, "stagelight.queue.enqueued.events") == {"shop": 14}
+    assert finished(receiver, "stagelight.queue.wait.duration") == {"shop": 17}
+    # Twelve were put in; then two attempts, a pipeline, what was scheduled, and a total.
+    assert finished(receiver, "stagelight.queue.enqueued.events") == {"shop": 17}
     found = Counter(
         json.dumps({name: n for name, n in sorted(one.items()) if "ingest" not in name})
         for one in traces(receiver.spans()).values()
@@ -157,6 +163,7 @@ def test_tasks(
     assert found == {
         '{"process add": 1}': 6,
         '{"process add": 1, "process double": 1}': 1,
+        '{"process add": 2, "process total": 1}': 1,
         '{"process flaky": 3}': 1,
         '{"process cancel": 1}': 1,
         "{}": 1,
@@ -176,7 +183,7 @@ def test_mixed_fleet(
         enqueue.bare()
         work("thread", tmp_path, tasks, receiver)
         done = finished(receiver, "stagelight.stage.process.duration")
-        assert done["add success"] == 7
+        assert done["add success"] == 9
 
 
 def test_immediate(receiver: OtlpReceiver, tmp_path: Path):

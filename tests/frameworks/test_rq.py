@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from harness import Completed, OtlpReceiver
 
 JOBS = """
-import os
+import os, time
 from rq import get_current_job, Queue
 
 def fib(n):
@@ -26,6 +26,9 @@ def fib(n):
 def follow(n):
     Queue("later", connection=get_current_job().connection).enqueue(fib, n)
 
+def slow():
+    time.sleep(60)
+
 def die():
     os.kill(os.getpid(), 9)
 """
@@ -35,6 +38,7 @@ sys.path.insert(0, os.environ["JOBS"])
 import jobs
 from redis import Redis
 from rq import Queue, Retry
+from rq.exceptions import DuplicateJobError
 queue = Queue("default", connection=Redis.from_url(os.environ["REDIS_URL"]))
 for n in range(5):
     queue.enqueue(jobs.fib, n, job_id=f"fib-{n}")
@@ -42,6 +46,10 @@ if sys.argv[1:]:
     queue.enqueue(jobs.fib, 11, job_id="fib-11", depends_on=["fib-0"])
 queue.enqueue(jobs.follow, 10)
 queue.enqueue(jobs.fib, -1, retry=Retry(max=2))
+try:
+    queue.enqueue(jobs.fib, 3, job_id="fib-3", unique=True)
+except DuplicateJobError:
+    print("there already")
 print(queue.count)
 """
 
@@ -80,7 +88,9 @@ def test_jobs(kind: str, receiver: OtlpReceiver, jobs: dict[str, str], tmp_path:
     run, document = enqueue.observed(receiver)
     same(bare[0], run)
     (pipeline,) = document["pipelines"].values()
-    assert pipeline["queues"]["default"]["enqueued"] == 7
+    queue = pipeline["queues"]["default"]
+    refused = {"rq.exceptions.DuplicateJobError": 1}
+    assert (queue["enqueued"], queue["refused"]) == (7, refused)
     run, document = work.observed(receiver)
     assert run.returncode == bare[1].returncode
     assert said(run) == said(bare[1])
@@ -93,7 +103,7 @@ def test_jobs(kind: str, receiver: OtlpReceiver, jobs: dict[str, str], tmp_path:
     waits = finished(receiver, "stagelight.queue.wait.duration")
     assert waits == {"default": 9, "later": 1}
     puts = finished(receiver, "stagelight.queue.enqueued.events")
-    assert puts == {"default": 9, "later": 1}
+    assert puts == {"default": 10, "later": 1}  # with one that was refused
     found = traces(receiver.spans()).values()
     counts = Counter(json.dumps(one, sort_keys=True) for one in found)
     ingest = "ingest program"
@@ -176,3 +186,26 @@ def test_a_killed_work_horse(
     assert run.returncode == 0
     found = finished(receiver, "stagelight.stage.process.duration")
     assert found["fib success"] == 6
+
+
+LATE = """
+import os
+import jobs
+from redis import Redis
+from rq import Queue
+from rq.worker import SimpleWorker
+
+queue = Queue("late", connection=Redis.from_url(os.environ["REDIS_URL"]))
+queue.enqueue(jobs.slow, job_timeout=1)
+SimpleWorker([queue], connection=queue.connection).work(burst=True, logging_level="CRITICAL")
+print(queue.failed_job_registry.count)
+"""
+
+
+def test_time_limit(receiver: OtlpReceiver, jobs: dict[str, str], tmp_path: Path):
+    """A job whose time was up is told from one that failed."""
+    program = Program(LATE, (), tmp_path, jobs)
+    run, document = program.observed(receiver)
+    assert run.stdout == "1\n"
+    (pipeline,) = document["pipelines"].values()
+    assert pipeline["stages"]["slow"]["outcomes"] == {"timeout": 1}

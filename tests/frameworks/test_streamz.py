@@ -4,7 +4,7 @@ import json
 from typing import TYPE_CHECKING
 
 from harness import run_program
-from harness.frameworks import PYTHON, observe
+from harness.frameworks import PYTHON, finished, observe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,6 +56,33 @@ async def main():
 
 asyncio.run(main())
 """
+THROUGH_DASK = """
+import time
+from distributed import Client
+from streamz import Stream
+
+def increment(x):
+    return x + 1
+
+def add(total, x):
+    return total + x
+
+def main():
+    client = Client(n_workers=1, threads_per_worker=1, dashboard_address=None)
+    source = Stream()
+    apart = source.scatter()
+    done = apart.map(increment).buffer(4).gather().sink_to_list()
+    sums = apart.accumulate(add, start=0).gather().map(str).sink_to_list()
+    for n in range(5):
+        source.emit(n)
+    while len(done) + len(sums) < 10:
+        time.sleep(0.01)
+    print(done, sums)
+    client.close()
+
+if __name__ == "__main__":
+    main()
+"""
 
 
 def test_nodes(receiver: OtlpReceiver, tmp_path: Path):
@@ -76,6 +103,14 @@ def test_nodes(receiver: OtlpReceiver, tmp_path: Path):
     }
     assert len(observed.traces()) == 5
     assert {above for _, above in observed.tree()} == {"", "ingest program"}
+
+
+def test_logged_traceback(receiver: OtlpReceiver, tmp_path: Path):
+    """The traceback that streamz logs of a function's error has no frame of ours."""
+    logging = PROGRAM.replace('logging.getLogger("streamz").disabled = True', "")
+    observed = observe(receiver, logging, cwd=tmp_path)
+    assert 'raise ValueError("three")' in observed.run.stderr
+    assert "_patches.py" not in observed.run.stderr
 
 
 def test_buffer(receiver: OtlpReceiver, tmp_path: Path):
@@ -105,6 +140,18 @@ def test_buffer(receiver: OtlpReceiver, tmp_path: Path):
         for span in observed.spans
         if span.name == "process slow"
     )
+
+
+def test_through_dask(receiver: OtlpReceiver, tmp_path: Path):
+    """An element scattered to Dask and gathered again is one trace, there and back."""
+    observed = observe(receiver, THROUGH_DASK, cwd=tmp_path)
+    names = ("increment", "add", "str", "sink")
+    done = finished(receiver, "stagelight.stage.process.duration")
+    assert done == {f"{name} success": 5 * (1 + (name == "sink")) for name in names}
+    wanted = {"ingest program": 1, "process sink": 2}
+    wanted |= {f"process {name}": 1 for name in names[:3]}
+    assert list(observed.traces().values()) == [wanted] * 5
+    assert {above for _, above in observed.tree()} == {"", "ingest program"}
 
 
 def test_nothing_exported(tmp_path: Path):

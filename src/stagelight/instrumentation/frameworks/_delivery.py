@@ -7,6 +7,7 @@ one more entry there, and nothing else.
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from time import perf_counter_ns as clock
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
@@ -25,10 +26,8 @@ from stagelight._journey import (
     forget,
     in_loop,
     leave_turn,
-    open_journey,
 )
-from stagelight._tracer import TRACER
-from stagelight._turns import carry, fetched
+from stagelight._turns import fetched
 from stagelight._workers import this_worker
 from stagelight.instrumentation._ledger import LEDGER
 
@@ -40,7 +39,13 @@ if TYPE_CHECKING:
 
 #: Key of our entry in a framework's metadata.
 KEY: Final = "stagelight"
-_SENT: Final = "stagelight-sent"
+#: Key of the time at which it was sent.
+SENT: Final = "stagelight-sent"
+#: What a framework passes on here, from one observed call to the next: its journey,
+#: where it waited, and how long.
+PASSED: Final[ContextVar[tuple[Journey, str | None, int] | None]] = ContextVar(
+    "passed", default=None
+)
 
 
 class Delivery:
@@ -142,35 +147,6 @@ def part(journey: Journey | None) -> Delivery | None:
     return Delivery(journey)
 
 
-def send(
-    item: object,
-    record: QueueRecord,
-    before: Any = None,
-    journey: Journey | None = None,
-    *,
-    count: bool = True,
-) -> dict[str, str]:
-    """What is to travel with an event that is handed to a broker now.
-
-    Args:
-        item: The event; only its identity is looked at.
-        record: The queue it goes to.
-        before: What travelled with it last time, where it is sent again.
-        journey: The journey that it is on, where that is known.
-        count: Whether it is in the queue now, or will be later.
-    """
-    if count:
-        with record.lock:
-            record.enqueued += 1
-    if isinstance(before, dict) and _SENT in before:
-        return {**before, _SENT: str(time_ns())}
-    if journey is None:
-        journey = carry(this_worker(), item, record.name)
-    if TRACER.on and journey.context is None:
-        open_journey(journey, record.pipeline.name)
-    return {**pack(journey), _SENT: str(time_ns())}
-
-
 def carrier() -> dict[str, str]:
     """The current context, for another process that does part of what runs here."""
     return pack(here())
@@ -191,12 +167,12 @@ def receive(
     """The arrival of an event from a broker.
 
     Args:
-        carrier: What ``send`` gave, or None where the sender was not observed.
+        carrier: What a ``Parcel`` carried, or None where the sender was not observed.
         record: The queue it comes from.
         sent_ns: When it was sent, or came due, where the framework knows that better.
     """
     known: dict[str, str] = carrier if isinstance(carrier, dict) else {}
-    text = str(known.get(_SENT, ""))
+    text = str(known.get(SENT, ""))
     if sent_ns is None and text.isdigit():
         sent_ns = int(text)
     wait = 0 if sent_ns is None else max(time_ns() - sent_ns, 0)
@@ -204,7 +180,7 @@ def receive(
         record.dequeued += 1
         if sent_ns is not None:
             record.wait.record(wait)
-    context = {key: value for key, value in known.items() if key != _SENT}
+    context = {key: value for key, value in known.items() if key != SENT}
     return Delivery(unpack(clock() - wait, context), record.name, wait)
 
 

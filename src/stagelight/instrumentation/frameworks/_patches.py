@@ -65,7 +65,7 @@ class Patches:
         def wrapper(
             wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
         ) -> Any:
-            _quietly(look, instance, args, kwargs)
+            quietly(look, instance, args, kwargs)
             try:
                 return wrapped(*args, **kwargs)
             except BaseException as error:
@@ -94,9 +94,9 @@ class Patches:
                 result = wrapped(*args, **kwargs)
             except BaseException as error:
                 step_aside(error)
-                _quietly(tell, instance, args, kwargs, error)
+                quietly(tell, instance, args, kwargs, error)
                 raise
-            _quietly(tell, instance, args, kwargs, result)
+            quietly(tell, instance, args, kwargs, result)
             return result
 
         async def awaited(
@@ -106,9 +106,9 @@ class Patches:
                 result = await wrapped(*args, **kwargs)
             except BaseException as error:
                 step_aside(error)
-                _quietly(tell, instance, args, kwargs, error)
+                quietly(tell, instance, args, kwargs, error)
                 raise
-            _quietly(tell, instance, args, kwargs, result)
+            quietly(tell, instance, args, kwargs, result)
             return result
 
         chosen: Any = awaited if inspect.iscoroutinefunction(inner) else wrapper
@@ -133,7 +133,7 @@ class Patches:
                 step_aside(error)
                 raise
             finally:
-                _quietly(tell, began)
+                quietly(tell, began)
 
         original = inspect.getattr_static(owner, name)
         self.put(owner, name, Wrapper(original, wrapper))
@@ -183,7 +183,7 @@ class Patches:
             except Exception as error:  # noqa: BLE001 - the others are to be put back
                 _guard.caught(_PLACE, error)
         while self._undo:
-            _quietly(self._undo.pop())
+            quietly(self._undo.pop())
 
 
 _ABSENT: Final = object()
@@ -206,7 +206,13 @@ def observed(function: Any, observe: Observe, direct: Direct | None = None) -> A
     return Wrapper(function, wrapper)
 
 
-def _quietly(function: Callable[..., object], *args: Any) -> Any:
+def quietly(function: Callable[..., object], *args: Any) -> Any:
+    """What a function of ours returns, None where it raises or nothing is wanted.
+
+    Args:
+        function: The function.
+        args: Its arguments.
+    """
     try:
         if not suppressed():
             return function(*args)
@@ -235,7 +241,7 @@ def _plain(observe: Observe) -> Any:
     def wrapper(
         wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        call = _quietly(observe, instance, args, kwargs)
+        call = quietly(observe, instance, args, kwargs)
         if call is None:
             return wrapped(*args, **kwargs)
         try:
@@ -252,9 +258,9 @@ def _directly(direct: Direct, asking: Any) -> Any:
         wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         call = None if suppressed() else direct()
-        if call is None:
-            return asking(wrapped, instance, args, kwargs)
         try:
+            if call is None:
+                return asking(wrapped, instance, args, kwargs)
             return call(wrapped, args, kwargs)
         except BaseException as error:
             _trim(error)
@@ -267,7 +273,7 @@ def _coroutine(observe: Observe) -> Any:
     async def wrapper(
         wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        call = _quietly(observe, instance, args, kwargs)
+        call = quietly(observe, instance, args, kwargs)
         if call is None:
             return await wrapped(*args, **kwargs)
         try:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from stagelight._records import Kind, StageRecord
 
 _LOCK: Final = threading.RLock()
+#: What tells the twin of a stage from it, where both are called: one is awaited.
+_TWIN: Final[dict[Kind, str]] = {"call": "sync", "coroutine": "async"}
 _STEPS: Final[dict[tuple[int, str, str], Step]] = {}
 
 
@@ -142,13 +144,14 @@ def step(  # noqa: PLR0913 - what a stage is
     if known is not None and known.record.pipeline is home:
         return known
     with _LOCK:
+        told = f"{source} {kind}"
+        wanted = tidy(name)
+        there = home.sources.get(wanted)
+        if there in {f"{source} {one}" for one in _TWIN if one != kind}:
+            wanted = tidy(f"{wanted} {_TWIN.get(kind, kind)}")
+            there = home.sources.get(wanted)
         record = add_stage(
-            home,
-            tidy(name),
-            kind,
-            function or name,
-            f"{source} {kind}",
-            unique=home.sources.get(tidy(name)) != f"{source} {kind}",
+            home, wanted, kind, function or name, told, unique=there != told
         )
         record.code = record.function
         if event_id is not None:

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 def _signals(module: Any, patches: Patches) -> None:
     for signal, tell in (
         (module.before_task_publish, _publish),
+        (module.after_task_publish, _published),
         (module.task_prerun, _start),
+        (module.task_revoked, _revoked),
         (module.worker_process_shutdown, _shut_down),
     ):
         signal.connect(tell, weak=False, dispatch_uid=f"{KEY}{tell.__name__}")
@@ -39,11 +41,15 @@ def _record(name: str) -> QueueRecord:
     return broker_queue(name or "celery", "a Celery queue")
 
 
-def _publish(headers: Any = None, routing_key: Any = None, **_: Any) -> None:
+def _publish(headers: Any = None, **_: Any) -> None:
+    if isinstance(headers, dict) and not suppressed():
+        headers[KEY] = str(time_ns())
+
+
+def _published(headers: Any = None, routing_key: Any = None, **_: Any) -> None:
     try:
         if suppressed() or not isinstance(headers, dict):
             return
-        headers[KEY] = str(time_ns())
         record = _record(str(routing_key or ""))
         with record.lock:
             record.enqueued += 1
@@ -64,6 +70,18 @@ def _start(task: Any = None, **_: Any) -> None:
             if sent is not None:
                 due = max(int(sent), _due(request.eta))
                 record.wait.record(max(time_ns() - due, 0))
+    except Exception as error:  # noqa: BLE001 - never into Celery
+        _guard.caught("framework", error)
+
+
+def _revoked(request: Any = None, terminated: Any = None, **_: Any) -> None:
+    """A task that was revoked, or expired, left its queue without being run."""
+    try:
+        if suppressed() or terminated:
+            return
+        record = _record(str((request.delivery_info or {}).get("routing_key") or ""))
+        with record.lock:
+            record.dequeued += 1
     except Exception as error:  # noqa: BLE001 - never into Celery
         _guard.caught("framework", error)
 

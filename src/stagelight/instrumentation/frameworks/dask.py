@@ -22,7 +22,14 @@ from stagelight._workers import this_worker
 from stagelight.instrumentation._ledger import LEDGER
 from stagelight.instrumentation.frameworks._brokers import broker_queue
 from stagelight.instrumentation.frameworks._calls import Call
-from stagelight.instrumentation.frameworks._delivery import KEY, continued, part, root
+from stagelight.instrumentation.frameworks._delivery import (
+    KEY,
+    PASSED,
+    continued,
+    is_inside,
+    part,
+    root,
+)
 from stagelight.instrumentation.frameworks._steps import step
 from stagelight.instrumentation.frameworks._wrapper import Wrapper
 
@@ -75,7 +82,11 @@ def _submit(wrapped: Any, _client: Any, args: tuple[Any, ...], kwargs: Any) -> A
 
 
 def _carrier(graph: object) -> dict[str, str]:
-    journey = carry(this_worker(), graph, "dask ready")
+    passed = None if is_inside() else PASSED.get()
+    if passed is not None:  # as streamz does from node to node
+        journey = passed[0]
+    else:
+        journey = carry(this_worker(), graph, "dask ready")
     if TRACER.on and journey.context is None:
         open_journey(journey, LEDGER.pipeline.name)
     return pack(journey)

@@ -10,20 +10,32 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _names
+from stagelight._aside import step_aside
 from stagelight.instrumentation.frameworks._brokers import broker_queue
 from stagelight.instrumentation.frameworks._calls import Call
-from stagelight.instrumentation.frameworks._delivery import KEY, receive, send
+from stagelight.instrumentation.frameworks._delivery import (
+    KEY,
+    here,
+    is_inside,
+    receive,
+)
+from stagelight.instrumentation.frameworks._patches import suppressed
+from stagelight.instrumentation.frameworks._sending import Parcel
 from stagelight.instrumentation.frameworks._steps import Step, means, qualified, step
+from stagelight.instrumentation.frameworks._wrapper import Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stagelight._buffers import QueueRecord
+    from stagelight._journey import Journey
     from stagelight.instrumentation.frameworks._delivery import Delivery
     from stagelight.instrumentation.frameworks._patches import Patches
 
 _RULE: Final = "a dramatiq queue"
 _DELAYED: Final = ".DQ"
+#: How deep the hooks of one message may send others.
+_NESTED: Final = 8
 
 
 class _Now(threading.local):
@@ -32,6 +44,12 @@ class _Now(threading.local):
     message: Any = None
     delivery: Delivery | None = None
     arrived: Delivery | None = None
+    #: Journey of the group whose messages are being sent.
+    group: Journey | None = None
+
+    def __init__(self) -> None:
+        #: Messages that a broker is given now, one by the hooks of another.
+        self.parcels: list[tuple[Any, Parcel]] = []
 
 
 _NOW: Final = _Now()
@@ -40,6 +58,9 @@ _NOW: Final = _Now()
 def _broker(module: Any, patches: Patches) -> None:
     means("dramatiq.errors.Retry", _names.CANCELLED)
     means("dramatiq.errors.RateLimitExceeded", _names.REFUSED, "rate_limited")
+    means("dramatiq.middleware.time_limit.TimeLimitExceeded", _names.TIMEOUT, None)
+    means("dramatiq.middleware.shutdown.Shutdown", _names.CANCELLED)
+    means("dramatiq_abort.middleware.Abort", _names.CANCELLED)
     patches.before(module.Broker, "emit_before", _before)
     patches.before(module.Broker, "emit_after", _after)
 
@@ -51,6 +72,25 @@ def _actor(module: Any, patches: Patches) -> None:
 def _worker(module: Any, patches: Patches) -> None:
     patches.after(module.Worker, "start", _started)
     patches.after(module.WorkerThread, "process_message", _processed)
+
+
+def _composition(module: Any, patches: Patches) -> None:
+    group = module.group
+    patches.put(group, "run", Wrapper(group.run, _run_group))
+
+
+def _run_group(wrapped: Any, _group: Any, args: Any, kwargs: Any) -> Any:
+    """The messages of a group are one run, and so one trace."""
+    outer = _NOW.group
+    if outer is None and not is_inside() and not suppressed():
+        _NOW.group = here()
+    try:
+        return wrapped(*args, **kwargs)
+    except BaseException as error:
+        step_aside(error)
+        raise
+    finally:
+        _NOW.group = outer
 
 
 def _processed(_thread: Any, _args: Any, _kwargs: Any, _result: object) -> None:
@@ -94,21 +134,35 @@ def _enqueue(broker: Any, message: Any) -> None:
     again = now is not None and now.message_id == message.message_id
     if again:
         _step(broker.actors[message.actor_name]).retry()
-    known = message.options.get(KEY)
-    message.options[KEY] = send(
+    parcel = Parcel(
         message,
         _record(message.queue_name),
-        known,
-        None if arrived is None else arrived.journey,
+        message.options.get(KEY),
+        _NOW.group if arrived is None else arrived.journey,
         count=not message.queue_name.endswith(_DELAYED),
     )
+    message.options[KEY] = parcel.carrier
+    # Nobody tells of those that the broker did not take.
+    del _NOW.parcels[:-_NESTED]
+    _NOW.parcels.append((message, parcel))
 
 
 def _after(broker: Any, args: tuple[Any, ...], _kwargs: Any) -> None:
     signal: str = args[0]
     message: Any = args[1] if args[1:] else None
-    if signal == "skip_message":
+    if signal == "enqueue":
+        _enqueued(message)
+    elif signal == "skip_message":
         _step(broker.actors[message.actor_name]).drop("skipped", message, uncalled=True)
+
+
+def _enqueued(message: Any) -> None:
+    parcels = _NOW.parcels
+    for number, (known, parcel) in enumerate(parcels):
+        if known is message:
+            parcel.accepted()
+            del parcels[number]
+            return
 
 
 def _step(actor: Any) -> Step:
@@ -138,4 +192,5 @@ HOOKS: Final[dict[str, Callable[[Any, Patches], None]]] = {
     "dramatiq.broker": _broker,
     "dramatiq.actor": _actor,
     "dramatiq.worker": _worker,
+    "dramatiq.composition": _composition,
 }

@@ -10,19 +10,24 @@ from __future__ import annotations
 import json
 import threading
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _names
+from stagelight._aside import step_aside
 from stagelight.instrumentation.frameworks._brokers import broker_queue
 from stagelight.instrumentation.frameworks._calls import Call
 from stagelight.instrumentation.frameworks._delivery import (
     KEY,
+    here,
+    is_inside,
     receive,
     root,
-    send,
 )
-from stagelight.instrumentation.frameworks._patches import observed
+from stagelight.instrumentation.frameworks._patches import observed, suppressed
+from stagelight.instrumentation.frameworks._sending import Parcel, sending
 from stagelight.instrumentation.frameworks._steps import Step, means, step
+from stagelight.instrumentation.frameworks._wrapper import Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,8 +53,12 @@ def _api(module: Any, patches: Patches) -> None:
     means("huey.exceptions.RateLimitExceeded", _names.REFUSED, "rate_limited")
     means("huey.exceptions.TaskTimeout", _names.TIMEOUT, None)
     kind = module.Huey
-    patches.before(kind, "enqueue", _enqueue)
-    patches.before(kind, "add_schedule", _schedule)
+    for name, pack in (("enqueue", _enqueue), ("add_schedule", _schedule)):
+        patches.put(kind, name, sending(vars(kind)[name], pack))
+    if "_enqueue_chord" in vars(kind):
+        patches.put(
+            kind, "_enqueue_chord", Wrapper(vars(kind)["_enqueue_chord"], _chord)
+        )
     patches.before(kind, "serialize_task", _serialize)
     patches.after(kind, "deserialize_task", _deserialized)
     patches.after(kind, "dequeue", _dequeued)
@@ -76,21 +85,49 @@ def _record(huey: Any) -> QueueRecord:
     return broker_queue(huey.name, _RULE)
 
 
-def _enqueue(huey: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _enqueue(huey: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Parcel | None:
     task = args[0] if args else kwargs["task"]
     if not hasattr(task, "retries") or huey.immediate:
-        return  # a group or chord, whose tasks come one by one
-    before = getattr(task, _CARRIER, None)
-    setattr(task, _CARRIER, send(task, _record(huey), before, _CURRENT.get()))
+        return None  # a group or chord, whose tasks come one by one
+    return _pack(task, huey, count=True)
 
 
-def _schedule(huey: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _schedule(
+    huey: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Parcel | None:
     """A task for later waits in the queue from when it is due."""
     task = args[0] if args else kwargs["task"]
-    if getattr(task, _CARRIER, None) is None and not huey.immediate:
-        journey = _CURRENT.get()
-        known = send(task, _record(huey), journey=journey, count=False)
-        setattr(task, _CARRIER, known)
+    if getattr(task, _CARRIER, None) is not None or huey.immediate:
+        return None
+    return _pack(task, huey, count=False)
+
+
+def _chord(wrapped: Any, _huey: Any, args: Any, kwargs: Any) -> Any:
+    """Tasks whose results one more task gets are one run, and so one trace."""
+    token = None
+    if _CURRENT.get() is None and not is_inside() and not suppressed():
+        token = _CURRENT.set(here())
+    try:
+        return wrapped(*args, **kwargs)
+    except BaseException as error:
+        step_aside(error)
+        raise
+    finally:
+        if token is not None:
+            _CURRENT.reset(token)
+
+
+def _pack(task: Any, huey: Any, *, count: bool) -> Parcel:
+    parcel = Parcel(
+        task,
+        _record(huey),
+        getattr(task, _CARRIER, None),
+        _CURRENT.get(),
+        count=count,
+        forget=partial(task.__dict__.pop, _CARRIER, None),
+    )
+    setattr(task, _CARRIER, parcel.carrier)
+    return parcel
 
 
 def _serialize(_huey: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

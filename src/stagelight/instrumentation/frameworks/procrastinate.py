@@ -8,24 +8,29 @@ from __future__ import annotations
 
 import json
 import uuid
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard
 from stagelight._aside import step_aside
 from stagelight.instrumentation.frameworks._brokers import broker_queue
 from stagelight.instrumentation.frameworks._calls import Call
-from stagelight.instrumentation.frameworks._delivery import KEY, receive, send
+from stagelight.instrumentation.frameworks._delivery import KEY, receive
 from stagelight.instrumentation.frameworks._patches import suppressed
+from stagelight.instrumentation.frameworks._sending import Parcel, sending
 from stagelight.instrumentation.frameworks._steps import qualified, step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from stagelight._buffers import QueueRecord
     from stagelight.instrumentation.frameworks._patches import Patches
 
 _RULE: Final = "a procrastinate queue"
 #: What a lock of ours begins with.
 _LOCK: Final = f"{KEY} "
+#: The jobs that are being deferred here.
+_SENDING: Final[ContextVar[_Batch | None]] = ContextVar("procrastinate", default=None)
 
 
 def _worker(module: Any, patches: Patches) -> None:
@@ -34,9 +39,11 @@ def _worker(module: Any, patches: Patches) -> None:
 
 def _manager(module: Any, patches: Patches) -> None:
     patches.replace(module.JobManager, "_defer_jobs_query_kwargs", _sending)
-    patches.after(module.JobManager, "batch_defer_jobs", _deferred)
-    patches.after(module.JobManager, "batch_defer_jobs_async", _deferred)
+    for name in ("batch_defer_jobs", "batch_defer_jobs_async"):
+        original = vars(module.JobManager)[name]
+        patches.put(module.JobManager, name, sending(original, _batch))
     patches.after(module.JobManager, "retry_job", _put_back)
+    patches.after(module.JobManager, "defer_periodic_job", _deferred)
 
 
 def _made(worker: Any, _args: Any, _kwargs: Any, result: object) -> None:
@@ -47,8 +54,9 @@ def _made(worker: Any, _args: Any, _kwargs: Any, result: object) -> None:
 def _sending(original: Any) -> Any:
     def _defer_jobs_query_kwargs(self: Any, jobs: Any, *args: Any, **kw: Any) -> Any:
         try:
-            if not suppressed():
-                jobs = [_locked(job) for job in jobs]
+            batch = _SENDING.get()
+            if batch is not None and not suppressed():
+                jobs = [_locked(job, batch) for job in jobs]
         except Exception as error:  # noqa: BLE001 - never into procrastinate
             _guard.caught("framework", error)
         return original(self, jobs, *args, **kw)
@@ -56,13 +64,52 @@ def _sending(original: Any) -> Any:
     return _defer_jobs_query_kwargs
 
 
-def _locked(job: Any) -> Any:
+class _Batch:
+    """Jobs that are deferred by one call: all of them, or none.
+
+    Attributes:
+        records: The queue of each.
+        parcels: Those that carry their journey.
+    """
+
+    def __init__(self) -> None:
+        self.records: list[QueueRecord] = []
+        self.parcels: list[Parcel] = []
+
+    def accepted(self) -> None:
+        """The database has them."""
+        for parcel in self.parcels:
+            parcel.accepted()
+        for record in self.records:
+            with record.lock:
+                record.enqueued += 1
+
+    def refused(self, reason: str) -> None:
+        """The database has none of them.
+
+        Args:
+            reason: Why; one of few.
+        """
+        for record in self.records:
+            record.refuse(reason)
+
+
+def _batch(_manager: Any, _args: Any, _kwargs: Any) -> _Batch:
+    batch = _Batch()
+    _SENDING.set(batch)
+    return batch
+
+
+def _locked(job: Any, batch: _Batch) -> Any:
+    record = broker_queue(job.queue, _RULE)
+    batch.records.append(record)
     if job.lock is not None:
         return job
-    known = send(job, broker_queue(job.queue, _RULE), count=False)
+    parcel = Parcel(job, record, count=False)
+    batch.parcels.append(parcel)
     # What one span defers has one context: no two may have the same lock.
-    text = json.dumps({**known, "job": uuid.uuid4().hex}, separators=(",", ":"))
-    return job.evolve(lock=_LOCK + text)
+    told = {**parcel.carrier, "job": uuid.uuid4().hex}
+    return job.evolve(lock=_LOCK + json.dumps(told, separators=(",", ":")))
 
 
 def _received(job: Any) -> dict[str, str] | None:
@@ -72,20 +119,19 @@ def _received(job: Any) -> dict[str, str] | None:
     return {key: text for key, text in known.items() if key != "job"}
 
 
-def _deferred(_manager: Any, _args: Any, _kwargs: Any, jobs: Any) -> None:
-    if isinstance(jobs, BaseException):
-        return
-    for job in jobs:
-        record = broker_queue(job.queue, _RULE)
-        with record.lock:
-            record.enqueued += 1
+def _deferred(_manager: Any, args: Any, kwargs: Any, result: object) -> None:
+    """A periodic job that this worker put in, and no other one."""
+    if isinstance(result, int):
+        _put_back(_manager, args, kwargs, result)
 
 
 def _put_back(_manager: Any, args: Any, kwargs: Any, result: object) -> None:
     """A job that is to be tried again is in its queue once more."""
     if not isinstance(result, BaseException):
         job = kwargs["job"] if "job" in kwargs else args[0]
-        _deferred(None, (), {}, [job])
+        record = broker_queue(job.queue, _RULE)
+        with record.lock:
+            record.enqueued += 1
 
 
 async def _middleware(call_next: Any, context: Any, _worker: Any) -> Any:

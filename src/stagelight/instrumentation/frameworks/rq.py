@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import pickle
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from stagelight import _guard
+from stagelight import _guard, _names
 from stagelight.instrumentation import _children
 from stagelight.instrumentation.frameworks._brokers import broker_queue
 from stagelight.instrumentation.frameworks._calls import Call
@@ -21,14 +22,15 @@ from stagelight.instrumentation.frameworks._delivery import (
     is_inside,
     receive,
     root,
-    send,
 )
-from stagelight.instrumentation.frameworks._steps import Step, step
+from stagelight.instrumentation.frameworks._sending import Parcel, sending
+from stagelight.instrumentation.frameworks._steps import Step, means, step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stagelight._buffers import QueueRecord
+    from stagelight._journey import Journey
     from stagelight.instrumentation.frameworks._patches import Patches
 
 _RULE: Final = "an rq queue"
@@ -38,11 +40,12 @@ _BEFORE: Final[ContextVar[Any]] = ContextVar("rq", default=None)
 
 
 def _queues(module: Any, patches: Patches) -> None:
-    patches.before(module.Queue, "_enqueue_async_job", _enqueue)
-    patches.before(module.Queue, "schedule_job", _schedule)
+    for name, pack in (("_enqueue_async_job", _enqueue), ("schedule_job", _schedule)):
+        patches.put(module.Queue, name, sending(vars(module.Queue)[name], pack))
 
 
 def _jobs(module: Any, patches: Patches) -> None:
+    means("rq.timeouts.BaseTimeoutException", _names.TIMEOUT, None)
     patches.around(module.Job, "perform", _perform)
     patches.before(module.Job, "retry", _retry)
 
@@ -94,19 +97,37 @@ def _record(queue: Any) -> QueueRecord:
     return broker_queue(queue.name, _RULE)
 
 
-def _enqueue(queue: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _enqueue(queue: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Parcel:
     job = _job(queue, args, kwargs)
     known = job.meta.get(KEY)
     journey = None if known or is_inside() else continued(_BEFORE.get())
-    job.meta[KEY] = send(job, _record(queue), known, journey)
+    return _pack(job, queue, known, journey)
 
 
-def _schedule(queue: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _schedule(
+    queue: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Parcel | None:
     """A job for later is of the journey that is now; its wait begins when due."""
     job = _job(queue, args, kwargs)
-    if KEY not in job.meta:
-        # The scheduler counts it, when it puts it in.
-        job.meta[KEY] = send(job, _record(queue), count=False)
+    if KEY in job.meta:
+        return None
+    # The scheduler counts it, when it puts it in.
+    return _pack(job, queue, count=False)
+
+
+def _pack(
+    job: Any,
+    queue: Any,
+    known: Any = None,
+    journey: Journey | None = None,
+    *,
+    count: bool = True,
+) -> Parcel:
+    forget = partial(job.meta.pop, KEY, None)
+    record = _record(queue)
+    parcel = Parcel(job, record, known, journey, count=count, forget=forget)
+    job.meta[KEY] = parcel.carrier
+    return parcel
 
 
 def _step(job: Any) -> Step:

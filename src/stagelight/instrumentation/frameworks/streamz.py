@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import inspect
 import weakref
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard
 from stagelight._tracer import TRACER
 from stagelight.instrumentation.frameworks._brokers import LocalQueue
 from stagelight.instrumentation.frameworks._calls import Call
-from stagelight.instrumentation.frameworks._delivery import Delivery, here, is_inside
+from stagelight.instrumentation.frameworks._delivery import (
+    PASSED,
+    Delivery,
+    here,
+    is_inside,
+)
 from stagelight.instrumentation.frameworks._patches import observed
 from stagelight.instrumentation.frameworks._steps import qualified, step
 
@@ -41,10 +45,6 @@ _RESULTS: Final[weakref.WeakKeyDictionary[Any, dict[int, list[Journey]]]] = (
 )
 #: Not empty once a node is in one of these.
 _HOLDING: Final[list[bool]] = []
-#: The element that is being emitted: its journey, where it waited, and how long.
-_ELEMENT: Final[ContextVar[tuple[Journey, str | None, int] | None]] = ContextVar(
-    "streamz", default=None
-)
 
 
 def _core(module: Any, patches: Patches) -> None:
@@ -100,7 +100,7 @@ def _made(node: Any, _args: Any, _kwargs: Any, _result: object) -> None:
 
     def direct() -> Callable[..., Any] | None:
         # Nothing is known of the element: a Call would add nothing.
-        return run if _ELEMENT.get() is None else None
+        return run if PASSED.get() is None else None
 
     setattr(node, attribute, observed(function, observe, direct))
 
@@ -109,7 +109,7 @@ def _keeper(
     results: dict[int, list[Journey]] | None,
 ) -> Callable[[Any, BaseException | None], None] | None:
     """Notes to which element a result belongs that another task will emit."""
-    known = _ELEMENT.get()
+    known = PASSED.get()
     if results is None or known is None:
         return None
     journey = known[0]
@@ -122,7 +122,7 @@ def _keeper(
 
 
 def _arrival() -> Delivery | None:
-    known = _ELEMENT.get()
+    known = PASSED.get()
     return None if known is None or is_inside() else Delivery(*known)
 
 
@@ -138,7 +138,7 @@ def _queue(node: Any) -> LocalQueue:
 
 
 def _put(node: Any, _args: Any, _kwargs: Any) -> None:
-    known = _ELEMENT.get()
+    known = PASSED.get()
     _queue(node).put(here() if known is None else known[0])
 
 
@@ -153,7 +153,7 @@ def _emitting(emit: Any) -> Any:
             return emit(self, *args, **kwargs)
         finally:
             if token is not None:
-                _ELEMENT.reset(token)
+                PASSED.reset(token)
 
     return _emit
 
@@ -165,14 +165,14 @@ def _enter(node: Any, args: tuple[Any, ...]) -> Any:
         queue = _QUEUES.get(node)
         delivery = None if queue is None else queue.get()
         if delivery is not None:
-            token = _ELEMENT.set((delivery.journey, delivery.queue, delivery.wait))
+            token = PASSED.set((delivery.journey, delivery.queue, delivery.wait))
         elif node in _RESULTS:
             found = _RESULTS[node].get(id(args[0])) or [here()]
-            token = _ELEMENT.set((found.pop(0), None, 0))
+            token = PASSED.set((found.pop(0), None, 0))
             if not found:
                 _RESULTS[node].pop(id(args[0]), None)
-        elif _ELEMENT.get() is None and TRACER.on:
-            token = _ELEMENT.set((here(), None, 0))
+        elif PASSED.get() is None and TRACER.on:
+            token = PASSED.set((here(), None, 0))
     except Exception as error:  # noqa: BLE001 - never into streamz
         _guard.caught("framework", error)
     return token
