@@ -28,7 +28,7 @@ def interpreter(name: str, packages: tuple[str, ...]) -> Path:
     python = home / "bin" / "python"
     ready, wanted = home / ".ready", "\n".join(packages)
     if not ready.exists() or ready.read_text(encoding="utf-8") != wanted:
-        subprocess.run([sys.executable, "-m", "venv", home], check=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", home], check=True)
         subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True)
         ready.write_text(wanted, encoding="utf-8")
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
