@@ -26,10 +26,11 @@ def interpreter(name: str, packages: tuple[str, ...]) -> Path:
     """
     home = CACHE / name
     python = home / "bin" / "python"
-    if not (home / ".ready").exists():
-        subprocess.run([sys.executable, "-m", "venv", home], check=True)
+    ready, wanted = home / ".ready", "\n".join(packages)
+    if not ready.exists() or ready.read_text(encoding="utf-8") != wanted:
+        subprocess.run([sys.executable, "-m", "venv", "--clear", home], check=True)
         subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True)
-        (home / ".ready").touch()
+        ready.write_text(wanted, encoding="utf-8")
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
     own, theirs = (
         subprocess.run([one, "-c", code], check=True, capture_output=True, text=True)
@@ -55,8 +56,23 @@ def version(python: Path, distribution: str) -> str:
     return done.stdout.strip()
 
 
-#: Distributions whose released sources have their examples, and are packed quickly.
-RELEASED = ("luigi",)
+#: Distributions whose released sources have their examples -> what builds them, where
+#: a build would compile for minutes.
+RELEASED = {"luigi": "", "scikit-learn": "mesonpy"}
+#: Stands for what builds a distribution: pip asks it for name and version before it
+#: hands over an archive, which the archive's own PKG-INFO knows.
+_BACKEND = """
+import email, pathlib
+
+def prepare_metadata_for_build_wheel(folder, config_settings=None):
+    text = pathlib.Path("PKG-INFO").read_text(encoding="utf-8")
+    known = email.message_from_string(text)
+    name = known["Name"].replace("-", "_") + "-" + known["Version"] + ".dist-info"
+    made = pathlib.Path(folder, name)
+    made.mkdir()
+    (made / "METADATA").write_text(text, encoding="utf-8")
+    return name
+"""
 #: Folder of sources that cannot be had -> why.
 MISSING: dict[Path, str] = {}
 
@@ -124,18 +140,16 @@ def unpack(distribution: str, known: str, made: Path) -> str:
         made: Where to.
     """
     with tempfile.TemporaryDirectory() as scratch:
+        backend = RELEASED[distribution]
+        if backend:
+            Path(scratch, f"{backend}.py").write_text(_BACKEND, encoding="utf-8")
+        # Not by their interpreter: a build would find the frameworks' backends.
+        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps"]
         why = _said(
-            sys.executable,  # not theirs: a build would find the frameworks' backends
-            "-m",
-            "pip",
-            "download",
-            "-q",
-            "--no-deps",
-            "--no-binary",
-            distribution,
-            "-d",
-            scratch,
-            f"{distribution}=={known}",
+            *command,
+            *(["--no-build-isolation"] if backend else []),
+            *("--no-binary", distribution, "-d", scratch, f"{distribution}=={known}"),
+            PYTHONPATH=scratch,
         )[1]
         archives = list(Path(scratch).glob("*.tar.gz"))
         if not archives:
@@ -149,9 +163,11 @@ def unpack(distribution: str, known: str, made: Path) -> str:
     return ""
 
 
-def _said(*command: str | Path) -> tuple[str, str]:
+def _said(*command: str | Path, **env: str) -> tuple[str, str]:
     """What a command wrote, and its complaint where it failed."""
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, env={**os.environ, **env}
+    )
     if not done.returncode:
         return done.stdout, ""
     lines = done.stderr.strip().splitlines() or [f"exit {done.returncode}"]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 TASKS = """
 import asyncio, os
-from arq import Retry
+from arq import Retry, func
 from arq.connections import RedisSettings
 
 async def add(ctx, a, b):
@@ -30,11 +30,14 @@ async def flaky(ctx):
         raise Retry(defer=0.01)
     return "done"
 
+async def slow(ctx):
+    await asyncio.sleep(60)
+
 async def fail(ctx):
     raise LookupError("fail")
 
 class WorkerSettings:
-    functions = [add, follow, flaky, fail]
+    functions = [add, follow, flaky, fail, func(slow, timeout=0.5)]
     redis_settings = RedisSettings.from_dsn(os.environ["REDIS_URL"])
     burst = True
     poll_delay = 0.05
@@ -52,6 +55,7 @@ async def main():
     print(await redis.enqueue_job("add", 0, 0, _job_id="add-0"))
     await asyncio.gather(redis.enqueue_job("follow", 3), redis.enqueue_job("flaky"))
     await redis.enqueue_job("fail")
+    await redis.enqueue_job("slow")
     print(await redis.zcard("arq:queue"), [job.args for job in await redis.queued_jobs()][:1])
     await redis.aclose()
 
@@ -70,6 +74,7 @@ DONE = {
     "flaky cancelled": 2,
     "flaky success": 1,
     "fail failure": 1,
+    "slow timeout": 1,
 }
 
 
@@ -90,15 +95,18 @@ def test_jobs(receiver: OtlpReceiver, tasks: dict[str, str], tmp_path: Path):
     same(bare[0], run)
     (pipeline,) = document["pipelines"].values()
     queue = pipeline["queues"]["arq:queue"]
-    assert (queue["enqueued"], queue["refused"]) == (8, {"duplicate": 1})
+    assert (queue["enqueued"], queue["refused"]) == (9, {"duplicate": 1})
     run, document = work.observed(receiver)
     same(bare[1], run)
-    assert run.stdout == "8 2 1\n"
+    assert run.stdout == "8 2 2\n"
     assert finished(receiver, "stagelight.stage.process.duration") == DONE
     assert finished(receiver, "stagelight.stage.retries")["flaky"] == 2
-    assert finished(receiver, "stagelight.queue.wait.duration") == {"arq:queue": 11}
+    assert finished(receiver, "stagelight.queue.wait.duration") == {"arq:queue": 12}
     (pipeline,) = document["pipelines"].values()
-    assert pipeline["queues"]["arq:queue"]["size"] is not None
+    queue = pipeline["queues"]["arq:queue"]
+    assert queue["size"] is not None
+    # One job's other job, and two more attempts.
+    assert (queue["enqueued"], queue["dequeued"]) == (3, 12)
     found = Counter(
         json.dumps({name: n for name, n in sorted(one.items()) if "ingest" not in name})
         for one in traces(receiver.spans()).values()
@@ -108,6 +116,7 @@ def test_jobs(receiver: OtlpReceiver, tasks: dict[str, str], tmp_path: Path):
         '{"process add": 1, "process follow": 1}': 1,
         '{"process flaky": 3}': 1,
         '{"process fail": 1}': 1,
+        '{"process slow": 1}': 1,
     }
 
 
@@ -115,7 +124,7 @@ def test_mixed_fleet(receiver: OtlpReceiver, tasks: dict[str, str], tmp_path: Pa
     """Either side may be without stagelight: all jobs are done."""
     enqueue, work = (Program(text, (), tmp_path, tasks) for text in (ENQUEUE, WORK))
     enqueue.observed(receiver)
-    assert work.bare().stdout == "8 2 1\n"
+    assert work.bare().stdout == "8 2 2\n"
     empty(tasks["REDIS_URL"])
     receiver.clear()
     enqueue.bare()

@@ -80,8 +80,15 @@ async def add(a, b):
 def flaky():
     raise ValueError("no")
 
+@app.task(queue="periodic")
+def tick(timestamp):
+    pass
+
 async def main():
     async with app.open_async():
+        job = tick.configure(task_kwargs={"timestamp": 1}).job
+        for _ in range(2):
+            print(await app.job_manager.defer_periodic_job(job, "", 1))
         for n in range(3):
             await add.defer_async(a=n, b=n)
         await flaky.defer_async()
@@ -102,16 +109,19 @@ def test_procrastinate(receiver: OtlpReceiver, tmp_path: Path):
     } == {
         "sums.add": {"success": 3},
         "__main__.flaky": {"failure": 2},
+        "__main__.tick": {"success": 1},
     }
     assert observed.pipeline["stages"]["__main__.flaky"]["retries"] == 1
     queues = observed.pipeline["queues"]
     assert (queues["sums"]["enqueued"], queues["sums"]["dequeued"]) == (3, 3)
     assert (queues["other"]["enqueued"], queues["other"]["dequeued"]) == (2, 2)
+    periodic = queues["periodic"]
+    assert (periodic["enqueued"], periodic["dequeued"]) == (1, 1)
     assert queues["sums"]["wait"]["count"] == 3
     found = list(observed.traces().values())
     assert found.count({"ingest program": 1, "process sums.add": 1}) == 3
     assert found.count({"ingest program": 1, "process __main__.flaky": 2}) == 1
-    assert len(found) == 4
+    assert len(found) == 5
 
 
 CELERY = """

@@ -68,6 +68,31 @@ except Exception as error:
     print(type(error).__name__)
 """
 DONE = {"slow success": 8, "pair success": 8, "positive success": 16}
+MIXED = """
+import pypeln as pl
+
+def first(x):
+    return x + 1
+
+def second(x):
+    return x * 2
+
+async def third(x):
+    return -x
+
+def fourth(x):
+    return x - 1
+
+def fifth(x):
+    return x
+
+if __name__ == "__main__":
+    stage = pl.process.map(first, range(6), workers=2)
+    stage = pl.thread.map(second, stage, workers=2)
+    stage = pl.task.map(third, stage, workers=2)
+    stage = pl.process.map(fourth, stage, workers=1)
+    print(sorted(pl.thread.map(fifth, stage, workers=1)))
+"""
 
 
 def test_threads(receiver: OtlpReceiver, tmp_path: Path):
@@ -115,6 +140,17 @@ def test_processes(receiver: OtlpReceiver, tmp_path: Path):
         "process positive": 2,
     }
     assert list(traces(receiver.spans()).values()) == [wanted] * 8
+
+
+@pytest.mark.slow
+def test_kinds_mixed(receiver: OtlpReceiver, tmp_path: Path):
+    """An element keeps its trace from processes to threads to tasks, and back."""
+    observe(receiver, MIXED, cwd=tmp_path)
+    names = ("first", "second", "third", "fourth", "fifth")
+    done = finished(receiver, "stagelight.stage.process.duration")
+    assert done == {f"{name} success": 6 for name in names}
+    wanted = {"ingest program": 1, **{f"process {name}": 1 for name in names}}
+    assert list(traces(receiver.spans()).values()) == [wanted] * 6
 
 
 def test_failure(receiver: OtlpReceiver, tmp_path: Path):

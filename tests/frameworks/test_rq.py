@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from harness import Completed, OtlpReceiver
 
 JOBS = """
-import os
+import os, time
 from rq import get_current_job, Queue
 
 def fib(n):
@@ -25,6 +25,9 @@ def fib(n):
 
 def follow(n):
     Queue("later", connection=get_current_job().connection).enqueue(fib, n)
+
+def slow():
+    time.sleep(60)
 
 def die():
     os.kill(os.getpid(), 9)
@@ -183,3 +186,26 @@ def test_a_killed_work_horse(
     assert run.returncode == 0
     found = finished(receiver, "stagelight.stage.process.duration")
     assert found["fib success"] == 6
+
+
+LATE = """
+import os
+import jobs
+from redis import Redis
+from rq import Queue
+from rq.worker import SimpleWorker
+
+queue = Queue("late", connection=Redis.from_url(os.environ["REDIS_URL"]))
+queue.enqueue(jobs.slow, job_timeout=1)
+SimpleWorker([queue], connection=queue.connection).work(burst=True, logging_level="CRITICAL")
+print(queue.failed_job_registry.count)
+"""
+
+
+def test_time_limit(receiver: OtlpReceiver, jobs: dict[str, str], tmp_path: Path):
+    """A job whose time was up is told from one that failed."""
+    program = Program(LATE, (), tmp_path, jobs)
+    run, document = program.observed(receiver)
+    assert run.stdout == "1\n"
+    (pipeline,) = document["pipelines"].values()
+    assert pipeline["stages"]["slow"]["outcomes"] == {"timeout": 1}

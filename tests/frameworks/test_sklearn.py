@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from harness.frameworks import finished, observe, traces
@@ -180,5 +181,48 @@ def test_what_is_sent_to_other_processes(receiver: OtlpReceiver, tmp_path: Path)
     observe(receiver, SENT, cwd=tmp_path)
     found = finished(receiver, "stagelight.stage.process.duration")
     # 1 + 1, 2 at once, a copy's, 2 x (1 + 2 x 2 + 1), and 2 x 3 x 2 + 1 of the search.
-    assert found["half.fit_transform success"] == 1 + 2 * 3 + 7
-    assert found["half.transform success"] == 1 + 2 + 1 + 2 * 2 + 2 + 6
+    names = ("half", "a__half", "b__half")
+    fits = {name: found[f"{name}.fit_transform success"] for name in names}
+    assert fits == {"half": 1 + 7, "a__half": 3, "b__half": 3}
+    applied = {name: found[f"{name}.transform success"] for name in names}
+    assert applied == {"half": 1 + 2 + 1 + 6, "a__half": 3, "b__half": 3}
+
+
+ENSEMBLES = """
+from sklearn.datasets import load_iris
+from sklearn.ensemble import VotingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+if __name__ == "__main__":
+    X, y = load_iris(return_X_y=True)
+    model = make_pipeline(StandardScaler(), LogisticRegression())
+    grid = {"logisticregression__C": [1, 2]}
+    print(GridSearchCV(model, grid, cv=2, n_jobs=2).fit(X, y).best_params_)
+    members = [("line", model), ("tree", DecisionTreeClassifier(random_state=0))]
+    print(VotingClassifier(members, n_jobs=2).fit(X, y).predict(X[:3]))
+"""
+
+
+def test_ensembles(receiver: OtlpReceiver, tmp_path: Path):
+    """Members have their names, and no trace of what the same processes did before."""
+    observed = observe(receiver, ENSEMBLES, cwd=tmp_path)
+    search, fitting, predicting = sorted(
+        observed.traces().values(), key=Counter.total, reverse=True
+    )
+    assert search["process Pipeline.fit"] == 5
+    assert fitting == {
+        "ingest program": 1,
+        "process VotingClassifier.fit": 1,
+        "process joblib task": 2,
+        "process line.fit": 1,
+        "process line__standardscaler.fit_transform": 1,
+        "process line__logisticregression.fit": 1,
+        "process tree.fit": 1,
+    }
+    assert predicting["process VotingClassifier.predict"] == 1
+    names = ("line.predict", "tree.predict")
+    assert [predicting[f"process {name}"] for name in names] == [1, 1]

@@ -71,3 +71,31 @@ def test_components(processes: int, receiver: OtlpReceiver, tmp_path: Path):
         "process loud": batches,
     }
     assert ("process loud", "process nlp.pipe") in observed.tree()
+
+
+TOLERANT = """
+import spacy
+from spacy.language import Language
+
+@Language.component("shout")
+def shout(doc):
+    if doc.text.startswith("bad"):
+        raise ValueError("bad")
+    return doc
+
+nlp = spacy.blank("en")
+nlp.add_pipe("shout")
+nlp.set_error_handler(lambda name, proc, docs, error: print(name, len(docs), error))
+print([doc.text for doc in nlp.pipe(["one", "bad", "two"])])
+"""
+
+
+def test_error_handler(receiver: OtlpReceiver, tmp_path: Path):
+    """A document that the program's error handler lets go is a failure all the same."""
+    observed = observe(receiver, TOLERANT, cwd=tmp_path)
+    assert observed.run.stdout == "shout 1 bad\n['one', 'two']\n"
+    found = observed.pipeline["stages"]["shout"]
+    assert found["outcomes"] == {"success": 2, "failure": 1}
+    assert [log.event_name for log in receiver.logs() if log.event_name] == [
+        "stagelight.stage.process.exception"
+    ]

@@ -105,6 +105,14 @@ def test_nodes(receiver: OtlpReceiver, tmp_path: Path):
     assert {above for _, above in observed.tree()} == {"", "ingest program"}
 
 
+def test_logged_traceback(receiver: OtlpReceiver, tmp_path: Path):
+    """The traceback that streamz logs of a function's error has no frame of ours."""
+    logging = PROGRAM.replace('logging.getLogger("streamz").disabled = True', "")
+    observed = observe(receiver, logging, cwd=tmp_path)
+    assert 'raise ValueError("three")' in observed.run.stderr
+    assert "_patches.py" not in observed.run.stderr
+
+
 def test_buffer(receiver: OtlpReceiver, tmp_path: Path):
     """A buffer is a queue with wait and depth; the trace goes on behind it."""
     observed = observe(receiver, BUFFERED, cwd=tmp_path)

@@ -426,6 +426,61 @@ def test_an_error_of_ours_never_reaches_the_program(install, module, monkeypatch
     assert set(_guard.ERRORS) == {"instrument"}
 
 
+@pytest.mark.usefixtures("lenient")
+@pytest.mark.parametrize(
+    "joint",
+    ["_queues", "_executors", "_threads", "_targets", "_classes", "_frameworks"],
+)
+def test_a_joint_that_fails_stops_no_other(install, module, monkeypatch, joint):
+    """What one joint raises as it is put in is counted; all others are put in."""
+
+    def broken(*_):
+        raise OSError(joint)
+
+    monkeypatch.setattr(getattr(_install, joint), "install", broken)
+    install("app:load")
+    app = module(
+        "app",
+        "import queue\nfrom concurrent.futures import ThreadPoolExecutor\n"
+        "jobs, pool = queue.Queue(), ThreadPoolExecutor(1)\npool.shutdown()\n"
+        "def load(event):\n    return event\n"
+        "class Step:\n    def process(self, event): return event\n",
+    )()
+    app.jobs.put(1)
+    assert (app.jobs.get(), app.load(2), app.Step().process(3)) == (1, 2, 3)
+    seen = found("queues") + found("pools") + found("stages")
+    lost = {
+        "_queues": "jobs",
+        "_executors": "pool",
+        "_targets": "load",
+        "_classes": "Step",
+    }
+    assert seen == [
+        one for one in ("jobs", "pool", "Step", "load") if one != lost.get(joint)
+    ]
+    assert _guard.ERRORS == {"instrument": 1}
+    _install.uninstall()
+    assert builtins.__build_class__ is PLAIN["build"]
+
+
+@pytest.mark.usefixtures("lenient")
+def test_an_instrumentor_that_fails_stops_no_launcher(monkeypatch, tmp_path):
+    """Whatever fails in ours, the launcher goes on to everybody else's."""
+    from stagelight.instrumentation import StagelightInstrumentor, _instrumentor
+
+    def broken(*_, **__):
+        raise OSError
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(_instrumentor, "_adopt", broken)
+    monkeypatch.setattr(_install, "install", broken)
+    monkeypatch.setattr(_install, "uninstall", broken)
+    instrumentor = StagelightInstrumentor()
+    instrumentor.instrument(tracer_provider=None)
+    instrumentor.uninstrument()
+    assert _guard.ERRORS == {"instrument": 2, "uninstrument": 1}
+
+
 def test_the_entry_point(monkeypatch, tmp_path):
     """``opentelemetry-instrument`` finds the instrumentor, and may undo it."""
     (entry,) = entry_points(group="opentelemetry_instrumentor", name="stagelight")

@@ -71,7 +71,7 @@ def install(settings: Settings, *, exporting: bool) -> None:
     _hooks.when_imported("multiprocessing.spawn", _wrap)
     _hooks.when_imported("multiprocessing.forkserver", preload)
     # joblib's processes are spawned by a copy of that.
-    _hooks.when_imported("joblib.externals.loky.backend.spawn", _wrap)
+    _hooks.when_imported("joblib.externals.loky.backend.spawn", _wrap_worker)
 
 
 def _preload(module: Any, *, exporting: bool) -> None:
@@ -90,7 +90,12 @@ def _count_anew() -> None:
     COUNT[0] = 0
 
 
-def _wrap(module: Any) -> None:
+def _wrap_worker(module: Any) -> None:
+    """Wrap what begins processes that are told of each task's context by itself."""
+    _wrap(module, carrying=False)
+
+
+def _wrap(module: Any, *, carrying: bool = True) -> None:
     inner = module.get_preparation_data
 
     def get_preparation_data(name: str, *args: Any, **kwargs: Any) -> Any:
@@ -98,7 +103,7 @@ def _wrap(module: Any) -> None:
         try:
             if name != "ignore":  # as a fork server calls itself
                 _count()
-            told = beginning()
+            told = beginning(carrying=carrying)
             if told is not None:
                 data["stagelight"] = told
         except Exception as error:  # noqa: BLE001 - never into the program
@@ -108,15 +113,20 @@ def _wrap(module: Any) -> None:
     module.get_preparation_data = get_preparation_data
 
 
-def beginning() -> object | None:
-    """What makes a spawned child observe as it unpickles it; None where none is to."""
+def beginning(*, carrying: bool = True) -> object | None:
+    """What makes a spawned child observe as it unpickles it; None where none is to.
+
+    Args:
+        carrying: Whether all that it does belongs to what runs here now.
+    """
     for settings, exporting in _INSTALLED:
         if exporting or settings.json_logs or settings.capture:
-            return _Beginning(_message(settings, exporting=exporting))
+            message = _message(settings, exporting=exporting, carrying=carrying)
+            return _Beginning(message)
     return None
 
 
-def _message(settings: Settings, *, exporting: bool) -> bytes:
+def _message(settings: Settings, *, exporting: bool, carrying: bool) -> bytes:
     import pickle
 
     from stagelight._carrier import pack
@@ -124,7 +134,8 @@ def _message(settings: Settings, *, exporting: bool) -> bytes:
     named = replace(settings, pipeline=settings.pipeline or default_name())
     names = _matching.main_names()[1:]
     service = settings.pipeline or next(iter(names), None)
-    carrier = pack(Journey(0, None, otel_context.get_current()))
+    context = otel_context.get_current() if carrying else otel_context.Context()
+    carrier = pack(Journey(0, None, context))
     return pickle.dumps((named, service, names, _origin.programs(), exporting, carrier))
 
 

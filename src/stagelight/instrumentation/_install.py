@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import atexit
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from stagelight import _detail
+from stagelight import _detail, _guard
 from stagelight._outcomes import EVENT_KEY
 from stagelight.instrumentation import (
     _classes,
@@ -22,6 +23,8 @@ from stagelight.instrumentation._ledger import LEDGER
 from stagelight.instrumentation.frameworks import _register as _frameworks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stagelight._config import Settings
 
 _INSTALLED: Final[list[bool]] = []
@@ -41,12 +44,19 @@ def install(settings: Settings, *, complaining: bool = True) -> None:
     _detail.set_up(settings.detail, settings.cost_budget)
     if settings.event_id:
         EVENT_KEY[:] = settings.event_id.split(".")
-    _queues.install()
-    _executors.install()
-    _threads.install()
-    _targets.install(settings.stages)
-    _classes.install()
-    _frameworks.install()
+    joints: tuple[Callable[[], object], ...] = (
+        _queues.install,
+        _executors.install,
+        _threads.install,
+        partial(_targets.install, settings.stages),
+        _classes.install,
+        _frameworks.install,
+    )
+    for joint in joints:
+        try:
+            joint()
+        except Exception as error:  # noqa: BLE001, PERF203 - the others are to be put in
+            _guard.caught("instrument", error)
     if complaining:
         atexit.register(complain)
 
@@ -62,10 +72,16 @@ def uninstall() -> None:
         return
     _INSTALLED.clear()
     atexit.unregister(complain)
-    _hooks.clear()
-    _made.unwatch()
-    _threads.uninstall()
-    _classes.uninstall()
-    _targets.uninstall()
-    _script.uninstall()
-    _frameworks.uninstall()
+    for undo in (
+        _hooks.clear,
+        _made.unwatch,
+        _threads.uninstall,
+        _classes.uninstall,
+        _targets.uninstall,
+        _script.uninstall,
+        _frameworks.uninstall,
+    ):
+        try:
+            undo()
+        except Exception as error:  # noqa: BLE001, PERF203 - the others are to be undone
+            _guard.caught("uninstrument", error)

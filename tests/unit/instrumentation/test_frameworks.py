@@ -142,6 +142,7 @@ def test_a_pre_release_of_a_supported_version_is_observed(
 def test_a_half_imported_module_is_left_alone(libs: Any, tmp_path: Path):
     """A module that is still being imported when we come lacks what we look for."""
     libs("half", text="import lib_helper\n" + SOURCE)
+    libs("whole")
     (tmp_path / "lib_helper.py").write_text(
         "from stagelight.instrumentation.frameworks import _register\n"
         "_register.install()\n"
@@ -150,6 +151,9 @@ def test_a_half_imported_module_is_left_alone(libs: Any, tmp_path: Path):
     assert _register.STATUS["half"].detail == (
         "lib_half was only half imported when stagelight came"
     )
+    assert importlib.import_module("lib_whole").Runner().run(2) == 4
+    assert states() == {"half": "not observed", "whole": "observed"}
+    assert LEDGER.pipeline._record.stages["job"].totals().count == 1
 
 
 def test_an_import_that_fails_stays_so(libs: Any):

@@ -28,19 +28,33 @@ class Call:
         ended: Told of the result and of the error, one of them None, in the end.
         judge: Looks at a result, and gives the error that it stands for, if any. The
             framework gets the result all the same.
+        meaning: Looks at the error of a coroutine function, and gives the one that it
+            stands for, if any. The framework gets its own all the same.
     """
 
-    __slots__ = ("_verdict", "delivery", "ended", "event", "judge", "step")
+    __slots__ = (
+        "_meant",
+        "_verdict",
+        "delivery",
+        "ended",
+        "event",
+        "judge",
+        "meaning",
+        "step",
+    )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the last ones are rare
         self,
         step: Step,
         event: object = None,
         delivery: Delivery | None = None,
         ended: Callable[[Any, BaseException | None], object] | None = None,
         judge: Callable[[Any], BaseException | None] | None = None,
+        meaning: Callable[[BaseException], BaseException | None] | None = None,
     ) -> None:
         self.judge = judge
+        self.meaning = meaning
+        self._meant: tuple[BaseException, BaseException, Any] | None = None
         self._verdict: tuple[BaseException, Any, Any] | None = None
         self.step = step
         self.event = event
@@ -85,17 +99,22 @@ class Call:
         if self.delivery is not None:
             self.delivery.begin(self.event)
         try:
-            if self.judge is not None:
+            if self.judge is not None or self.meaning is not None:
                 function = self._judged_async(function)
             result = await self.step.call(self.event, function, *args, **kwargs)
         except BaseException as error:
             self._end(None, error, overlapping=True)
-            if self._verdict is None or self._verdict[0] is not error:
-                raise
-            _, result, error.__traceback__ = self._verdict
+            meant, self._meant = self._meant, None
+            if meant is None or meant[0] is not error:
+                if self._verdict is None or self._verdict[0] is not error:
+                    raise
+                _, result, error.__traceback__ = self._verdict
+                return result
+        else:
+            self._end(result, None, overlapping=True)
             return result
-        self._end(result, None, overlapping=True)
-        return result
+        # Outside of the handler: its context is what it was.
+        raise meant[1].with_traceback(meant[2])
 
     def fail(self, error: BaseException) -> None:
         """Note the error of a call that was run without this; it may be a drop.
@@ -113,9 +132,26 @@ class Call:
 
     def _judged_async(self, function: Callable[..., Any]) -> Callable[..., Any]:
         async def judged(*args: Any, **kwargs: Any) -> Any:
-            return self._pass(await function(*args, **kwargs))
+            try:
+                result = await function(*args, **kwargs)
+            except BaseException as error:
+                self._interpret(error)
+                raise
+            return self._pass(result)
 
         return judged
+
+    def _interpret(self, error: BaseException) -> None:
+        """Raise what an error stands for, if anything, in its place."""
+        meant = None
+        try:
+            meant = self.meaning(error) if self.meaning is not None else None
+        except Exception as problem:  # noqa: BLE001 - never into the framework
+            _guard.caught("framework", problem)
+        if meant is not None:
+            trace = error.__traceback__
+            self._meant = meant, error, trace
+            raise meant.with_traceback(trace)
 
     def _pass(self, result: Any) -> Any:
         """The result, or the error that it stands for."""

@@ -258,9 +258,9 @@ def _directly(direct: Direct, asking: Any) -> Any:
         wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         call = None if suppressed() else direct()
-        if call is None:
-            return asking(wrapped, instance, args, kwargs)
         try:
+            if call is None:
+                return asking(wrapped, instance, args, kwargs)
             return call(wrapped, args, kwargs)
         except BaseException as error:
             _trim(error)

@@ -34,6 +34,9 @@ _SENDING: Final[ContextVar[dict[str, str] | None]] = ContextVar("arq", default=N
 _RECEIVED: Final[ContextVar[Any]] = ContextVar("arq_received", default=None)
 #: Seconds between two looks at a queue's size.
 _LOOK: Final = 1.0
+#: Part of its time after which a cancelled job is one whose time is up: the clock of
+#: its limit runs from a moment before its begin.
+_NEARLY: Final = 0.95
 
 
 def _jobs(module: Any, patches: Patches) -> None:
@@ -121,7 +124,9 @@ def _made(worker: Any, _args: Any, _kwargs: Any, result: object) -> None:
     queue = _name(worker.queue_name)
     for name, function in worker.functions.items():
         if not isinstance(function.coroutine, Wrapper):
-            observe = _observer(name, qualified(function.coroutine), queue)
+            limit = function.timeout_s
+            limit = worker.job_timeout_s if limit is None else limit
+            observe = _observer(name, qualified(function.coroutine), queue, limit)
             function.coroutine = observed(function.coroutine, observe)
 
 
@@ -135,7 +140,9 @@ class _Job:
         self.attempt = context["job_try"]
 
 
-def _observer(name: str, function: str, queue: str) -> Callable[..., Call | None]:
+def _observer(
+    name: str, function: str, queue: str, limit: float | None
+) -> Callable[..., Call | None]:
     def observe(_owner: Any, args: tuple[Any, ...], kwargs: Any) -> Call | None:
         context = args[0] if args else kwargs.get("ctx")
         if not isinstance(context, dict) or "job_id" not in context:
@@ -148,13 +155,31 @@ def _observer(name: str, function: str, queue: str) -> Callable[..., Call | None
             kind="coroutine",
         )
         job = _Job(context)
-        if job.attempt > 1:
-            made.retry()
         due = int(context["score"]) * 1_000_000
         record = broker_queue(queue, _RULE)
-        return Call(made, job, receive(_RECEIVED.get(), record, sent_ns=due))
+        if job.attempt > 1:
+            made.retry()
+            with record.lock:
+                record.enqueued += 1
+        delivery = receive(_RECEIVED.get(), record, sent_ns=due)
+        return Call(made, job, delivery, meaning=_meaning(limit))
 
     return observe
+
+
+def _meaning(limit: float | None) -> Callable[[BaseException], Exception | None]:
+    """Tells a job that arq cancels as its time is up from one that is aborted."""
+    began = monotonic()
+
+    def meaning(error: BaseException) -> Exception | None:
+        late = limit is not None and monotonic() - began >= _NEARLY * limit
+        return TimeoutError(f"more than {limit} s") if late and _cut(error) else None
+
+    return meaning
+
+
+def _cut(error: BaseException) -> bool:
+    return type(error).__name__ == "CancelledError"
 
 
 async def _heart_beat(wrapped: Any, worker: Any, args: Any, kwargs: Any) -> Any:

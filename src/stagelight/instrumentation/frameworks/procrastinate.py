@@ -43,6 +43,7 @@ def _manager(module: Any, patches: Patches) -> None:
         original = vars(module.JobManager)[name]
         patches.put(module.JobManager, name, sending(original, _batch))
     patches.after(module.JobManager, "retry_job", _put_back)
+    patches.after(module.JobManager, "defer_periodic_job", _deferred)
 
 
 def _made(worker: Any, _args: Any, _kwargs: Any, result: object) -> None:
@@ -116,6 +117,12 @@ def _received(job: Any) -> dict[str, str] | None:
         return None
     known = json.loads(job.lock.removeprefix(_LOCK))
     return {key: text for key, text in known.items() if key != "job"}
+
+
+def _deferred(_manager: Any, args: Any, kwargs: Any, result: object) -> None:
+    """A periodic job that this worker put in, and no other one."""
+    if isinstance(result, int):
+        _put_back(_manager, args, kwargs, result)
 
 
 def _put_back(_manager: Any, args: Any, kwargs: Any, result: object) -> None:

@@ -7,13 +7,16 @@ arrives is the element itself.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import threading
 import weakref
 from contextvars import ContextVar
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard
+from stagelight._aside import step_aside
 from stagelight._carrier import pack, unpack
 from stagelight._journey import open_journey
 from stagelight._tracer import TRACER
@@ -27,7 +30,7 @@ from stagelight.instrumentation.frameworks._steps import Step, qualified, step
 from stagelight.instrumentation.frameworks._wrapper import Wrapper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from stagelight._journey import Journey
     from stagelight._records import Kind
@@ -40,8 +43,26 @@ _INPUTS: Final[weakref.WeakKeyDictionary[Any, _Input]] = weakref.WeakKeyDictiona
 _ARRIVED: Final[ContextVar[Delivery | None]] = ContextVar("pypeln", default=None)
 _JOURNEY: Final[ContextVar[Journey | None]] = ContextVar("pypeln_now", default=None)
 
-#: The element that this process fetched last, and its journey.
-_OPENED: Final[list[tuple[Any, Journey]]] = []
+#: Elements between stages of different kinds, by identity, with their journeys.
+_PASSED: Final[dict[int, tuple[Any, Journey]]] = {}
+_MOST_PASSED: Final = 10_000
+#: Queues out of which a stage of another kind takes elements.
+_ENDS: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
+
+
+class _Thread(threading.local):
+    """What this thread does just now.
+
+    Attributes:
+        opened: The element that it fetched from another process, and its journey.
+        passing: Whether it builds stages whose elements another kind goes on with.
+    """
+
+    opened: tuple[Any, Journey] | None = None
+    passing = False
+
+
+_NOW: Final = _Thread()
 
 
 class _Input:
@@ -88,7 +109,7 @@ def _sealing(original: Any) -> Any:
     def put(self: Any, obj: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             if hasattr(obj, "index") and hasattr(obj, "value") and not suppressed():
-                journey = _JOURNEY.get() or _begun()
+                journey = _passed(obj) or _JOURNEY.get() or _begun()
                 obj = _Sealed(obj, pack(journey), journey.began)
         except Exception as error:  # noqa: BLE001 - never into pypeln
             _guard.caught("framework", error)
@@ -127,10 +148,63 @@ def open_element(element: Any, carrier: dict[str, str], began: int) -> Any:
         began: Clock at the begin of its journey.
     """
     try:
-        _OPENED[:] = [(element, unpack(began, carrier))]
+        _NOW.opened = element, unpack(began, carrier)
     except Exception as error:  # noqa: BLE001 - never into pypeln
         _guard.caught("framework", error)
     return element
+
+
+def _opened(element: Any) -> Journey | None:
+    """The journey of the element that this thread fetched from another process."""
+    known, _NOW.opened = _NOW.opened, None
+    return known[1] if known is not None and known[0] is element else None
+
+
+def _pass_on(element: Any, journey: Journey) -> None:
+    if len(_PASSED) < _MOST_PASSED:
+        _PASSED[id(element)] = element, journey
+
+
+def _passed(element: Any) -> Journey | None:
+    """The journey of an element that comes from a stage of another kind."""
+    known = _PASSED.get(id(element))
+    if known is None or known[0] is not element:
+        return None
+    del _PASSED[id(element)]
+    return known[1]
+
+
+def _stages(module: Any, patches: Patches) -> None:
+    patches.replace(module.Stage, "to_iterable", _passing)
+
+
+def _passing(original: Any) -> Any:
+    def to_iterable(self: Any, maxsize: int, return_index: bool) -> Any:  # noqa: FBT001 - as pypeln has it
+        items = original(self, maxsize, return_index)
+        return _with_journeys(items) if return_index else items
+
+    return to_iterable
+
+
+def _with_journeys(items: Generator[Any, None, None]) -> Generator[Any, None, None]:
+    """The same elements, whose journeys are known where they go on."""
+    with contextlib.closing(items):
+        while True:
+            _NOW.passing = True
+            try:
+                element = next(items)
+            except StopIteration:
+                return
+            except BaseException as error:
+                step_aside(error)
+                raise
+            finally:
+                _NOW.passing = False
+            journey = _opened(element)
+            if journey is not None:
+                _pass_on(element, journey)
+            yield element
+            element = None
 
 
 def _workers(module: Any, patches: Patches) -> None:
@@ -154,11 +228,13 @@ def _put(queues: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     element = args[0] if args else kwargs["x"]
     if not hasattr(element, "index"):
         return
-    journey = _JOURNEY.get() or here()
+    journey = _passed(element) or _JOURNEY.get() or here()
     for queue in queues:
         known = _INPUTS.get(queue)
         if known is not None:
             known.put(element, journey)
+        elif queue in _ENDS:
+            _pass_on(element, journey)
 
 
 def _made(worker: Any, _args: Any, _kwargs: Any, result: object) -> None:
@@ -167,6 +243,8 @@ def _made(worker: Any, _args: Any, _kwargs: Any, result: object) -> None:
     function = getattr(process, "f", None)
     if isinstance(result, BaseException) or function is None:
         return
+    if _NOW.passing:
+        _ENDS.add(worker.main_queue)
     queue = worker.stage_params.input_queue
     if queue not in _INPUTS:
         _INPUTS[queue] = _Input(getattr(function, "__name__", "stage"), queue)
@@ -217,8 +295,8 @@ def _lazily(made: Step) -> Any:
 
 def _apply(process: Any, args: tuple[Any, ...], _kwargs: Any) -> Call:
     element, delivery = args[1], None
-    if _OPENED and _OPENED[0][0] is element:
-        journey = _OPENED.pop()[1]
+    journey = _opened(element)
+    if journey is not None:
         delivery = Delivery(journey)
         _JOURNEY.set(journey)
     return Call(_step(process.f), element.value, delivery)
@@ -230,6 +308,9 @@ HOOKS: Final[dict[str, Callable[[Any, Patches], None]]] = {
     "pypeln.task.queue": _queues,
     "pypeln.task.worker": _workers,
     "pypeln.process.queue": _pipes,
+    "pypeln.thread.stage": _stages,
+    "pypeln.task.stage": _stages,
+    "pypeln.process.stage": _stages,
     "pypeln.process.api.map": _processes,
     "pypeln.process.api.flat_map": _processes,
     "pypeln.process.api.filter": _processes,

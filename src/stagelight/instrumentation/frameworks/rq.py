@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from stagelight import _guard
+from stagelight import _guard, _names
 from stagelight.instrumentation import _children
 from stagelight.instrumentation.frameworks._brokers import broker_queue
 from stagelight.instrumentation.frameworks._calls import Call
@@ -24,7 +24,7 @@ from stagelight.instrumentation.frameworks._delivery import (
     root,
 )
 from stagelight.instrumentation.frameworks._sending import Parcel, sending
-from stagelight.instrumentation.frameworks._steps import Step, step
+from stagelight.instrumentation.frameworks._steps import Step, means, step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +45,7 @@ def _queues(module: Any, patches: Patches) -> None:
 
 
 def _jobs(module: Any, patches: Patches) -> None:
+    means("rq.timeouts.BaseTimeoutException", _names.TIMEOUT, None)
     patches.around(module.Job, "perform", _perform)
     patches.before(module.Job, "retry", _retry)
 

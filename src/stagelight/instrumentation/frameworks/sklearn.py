@@ -19,48 +19,21 @@ from stagelight.instrumentation.frameworks._delivery import (
     part,
     root,
 )
+from stagelight.instrumentation.frameworks._estimators import (
+    METHODS,
+    RUNNING,
+    Running,
+    members_of,
+)
 from stagelight.instrumentation.frameworks._patches import observed
 from stagelight.instrumentation.frameworks._spans import set_on_span
 from stagelight.instrumentation.frameworks._steps import step
 from stagelight.instrumentation.frameworks._wrapper import Wrapper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from stagelight.instrumentation.frameworks._patches import Patches
-
-_METHODS: Final = (
-    "fit",
-    "partial_fit",
-    "fit_transform",
-    "transform",
-    "fit_predict",
-    "predict",
-    "predict_proba",
-    "predict_log_proba",
-    "decision_function",
-    "score_samples",
-    "score",
-    "inverse_transform",
-)
-#: Where a composition keeps (name, estimator, ...) of its steps, fitted or not.
-_STEPS: Final = ("steps", "transformer_list", "transformers", "transformers_")
-
-
-class _Running:
-    """The compositions that run now, as one outermost call sees them."""
-
-    def __init__(self) -> None:
-        self.names: dict[int, str] = {}
-        #: Held for as long as their identities are in use.
-        self.kept: list[Any] = []
-        self.open: set[int] = set()
-
-    def add(self, estimator: Any, name: str) -> None:
-        """Record an estimator's methods under a name."""
-        self.names[id(estimator)] = name
-        self.kept.append(estimator)
-
 
 #: Functions that fit a composition many times over: one logical run.
 _VALIDATIONS: Final = (
@@ -70,9 +43,8 @@ _VALIDATIONS: Final = (
     "permutation_test_score",
     "validation_curve",
 )
-_RUNNING: Final[ContextVar[_Running | None]] = ContextVar("sklearn", default=None)
 #: Of the parallel section whose batches this thread makes: journey and compositions.
-_BATCH: Final[ContextVar[tuple[dict[str, str], _Running | None]]] = ContextVar(
+_BATCH: Final[ContextVar[tuple[dict[str, str], Running | None]]] = ContextVar(
     "joblib", default=({}, None)
 )
 
@@ -113,13 +85,13 @@ def _validation(module: Any, patches: Patches) -> None:
 def _validating(name: str) -> Callable[[Any, Any, Any], Call | None]:
     def observe(_owner: Any, args: tuple[Any, ...], kwargs: Any) -> Call | None:
         estimator = args[0] if args else kwargs.get("estimator")
-        composed = next(_members(estimator), None) is not None or _is_root(estimator)
-        if _RUNNING.get() is not None or not composed:
+        composed = next(members_of(estimator), None) is not None or _is_root(estimator)
+        if RUNNING.get() is not None or not composed:
             return None
-        token = _RUNNING.set(_Running())
+        token = RUNNING.set(Running())
 
         def ended(_result: Any, _error: BaseException | None) -> None:
-            _RUNNING.reset(token)
+            RUNNING.reset(token)
 
         made = step(
             name,
@@ -144,7 +116,7 @@ def _observe_class(kind: type, patches: Patches) -> None:
         if known and not _is_sent(base):
             continue
         _CLASSES.seen.add(base)
-        for name in _METHODS:
+        for name in METHODS:
             method = vars(base).get(name)
             if method is None or isinstance(method, (property, type, Wrapper)):
                 continue
@@ -168,9 +140,9 @@ def _observer(method: str) -> Callable[[Any, Any, Any], Call | None]:
 
 
 def _call(estimator: Any, method: str, args: Any, kwargs: Any) -> Call | None:
-    running = _RUNNING.get()
+    running = RUNNING.get()
     known = None if running is None else running.names.get(id(estimator))
-    members = list(_members(estimator))
+    members = list(members_of(estimator))
     if known is None and not members and not _is_root(estimator):
         return None
     if running is not None and id(estimator) in running.open:
@@ -178,8 +150,8 @@ def _call(estimator: Any, method: str, args: Any, kwargs: Any) -> Call | None:
     token = None
     delivery = None
     if running is None:
-        running = _Running()
-        token = _RUNNING.set(running)
+        running = Running()
+        token = RUNNING.set(running)
         delivery = root()
     for name, member in members:
         running.add(member, f"{known}__{name}" if known else name)
@@ -196,7 +168,7 @@ def _call(estimator: Any, method: str, args: Any, kwargs: Any) -> Call | None:
     def ended(_result: Any, _error: BaseException | None) -> None:
         running.open.discard(id(estimator))
         if token is not None:
-            _RUNNING.reset(token)
+            RUNNING.reset(token)
 
     def count_rows(_result: Any) -> None:
         data = args[0] if args else kwargs.get("X")
@@ -211,17 +183,6 @@ def _is_root(estimator: Any) -> bool:
     return isinstance(estimator, tuple(_CLASSES.roots))
 
 
-def _members(estimator: Any) -> Iterator[tuple[str, Any]]:
-    """Names and estimators of a composition's steps."""
-    space = getattr(estimator, "__dict__", {})
-    for attribute in _STEPS:
-        steps = space.get(attribute)
-        if isinstance(steps, list):
-            for one in steps:
-                if isinstance(one, tuple) and hasattr(one[1], "fit"):
-                    yield str(one[0]), one[1]
-
-
 def _observe_estimator(estimator: Any) -> None:
     patches, kind = _CLASSES.patches, type(estimator)
     if patches is not None and (kind not in _CLASSES.seen or _is_sent(kind)):
@@ -229,7 +190,7 @@ def _observe_estimator(estimator: Any) -> None:
 
 
 def _cloned(estimator: Any, _args: Any, _kwargs: Any, clone: Any) -> None:
-    running = _RUNNING.get()
+    running = RUNNING.get()
     name = None if running is None else running.names.get(id(estimator))
     if running is not None and name is not None:
         running.add(clone, name)
@@ -242,7 +203,7 @@ def _joblib(module: Any, patches: Patches) -> None:
 
 
 def _parallel(parallel: Any, _args: Any, _kwargs: Any) -> None:
-    parallel._stagelight = carrier(), _RUNNING.get()  # noqa: SLF001 - our own
+    parallel._stagelight = carrier(), RUNNING.get()  # noqa: SLF001 - our own
 
 
 def _dispatch(parallel: Any, _args: Any, _kwargs: Any) -> None:
@@ -265,7 +226,7 @@ def _batched(batch: Any, _args: Any, _kwargs: Any, _result: object) -> None:
     ]
 
 
-def _names_of(args: tuple[Any, ...], running: _Running | None) -> dict[int, str]:
+def _names_of(args: tuple[Any, ...], running: Running | None) -> dict[int, str]:
     """Names of the estimators among a task's arguments, by position."""
     if running is None:
         return {}
@@ -290,19 +251,19 @@ def run_elsewhere(
         args: Its arguments.
         kwargs: Its keyword arguments.
     """
-    outer = _RUNNING.get()
+    outer = RUNNING.get()
     delivery = part(continued(known))
     made = step("joblib task", rule="joblib's tasks for scikit-learn")
     if outer is None and names:
-        running = _Running()
+        running = Running()
         for at, name in names.items():
             running.add(args[at], name)
             _observe_estimator(args[at])
-        token = _RUNNING.set(running)
+        token = RUNNING.set(running)
         try:
             return Call(made, None, delivery).run(function, args, kwargs)
         finally:
-            _RUNNING.reset(token)
+            RUNNING.reset(token)
     if delivery is None:
         return function(*args, **kwargs)
     return Call(made, None, delivery).run(function, args, kwargs)
@@ -312,6 +273,10 @@ HOOKS: Final[dict[str, Callable[[Any, Patches], None]]] = {
     "sklearn.base": _base,
     "sklearn.pipeline": _compositions("Pipeline", "FeatureUnion"),
     "sklearn.compose._column_transformer": _compositions("ColumnTransformer"),
+    "sklearn.ensemble._voting": _compositions("VotingClassifier", "VotingRegressor"),
+    "sklearn.ensemble._stacking": _compositions(
+        "StackingClassifier", "StackingRegressor"
+    ),
     "sklearn.model_selection._search": _compositions("BaseSearchCV"),
     "sklearn.model_selection._validation": _validation,
     "joblib.parallel": _joblib,

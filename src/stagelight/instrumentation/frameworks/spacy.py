@@ -168,19 +168,37 @@ def _observed_pipe(original: Any) -> Any:
         docs: Any, proc: Any, name: str, default_error_handler: Any, kwargs: Any
     ) -> Iterator[Any]:
         before = component = None
+        handler = default_error_handler
         try:
             if not suppressed():
                 before = _Before(docs)
-                component = _Component(_step(name, proc))
+                made = _step(name, proc)
+                component = _Component(made)
+                handler = _telling(made, handler)
         except Exception as error:  # noqa: BLE001 - never into spaCy
             _guard.caught("framework", error)
         if before is None or component is None:
             yield from original(docs, proc, name, default_error_handler, kwargs)
             return
-        source = original(before, proc, name, default_error_handler, kwargs)
+        source = original(before, proc, name, handler, kwargs)
         yield from _drive(source, before, component)
 
     return _pipe
+
+
+def _telling(made: Step, inner: Any) -> Any:
+    """The same handler; what it does not raise again, nobody else would hear of."""
+
+    def handler(name: str, proc: Any, docs: Any, error: Exception) -> Any:
+        found = inner(name, proc, docs, error)
+        try:
+            for doc in docs:
+                made.fail(error, doc)
+        except Exception as problem:  # noqa: BLE001 - never into spaCy
+            _guard.caught("framework", problem)
+        return found
+
+    return handler
 
 
 def _drive(source: Any, before: _Before, component: _Component) -> Iterator[Any]:
