@@ -78,6 +78,7 @@ LAYERS = [
             "_spans",
             "_late",
             "_trail",
+            "_producers",
             "_turns",
             "_explicit",
             "_heritage",
