@@ -53,7 +53,8 @@ class StageStats:
         outputs: Queues and pools that it hands events on to.
         inner: Stages that are called inside it.
         utilization: Share of its workers' time since its first call that the stage was
-            busy, nested stages apart; None before any.
+            busy, nested stages apart, inside of a call where tasks run it; None before
+            any.
         cpu_seconds: Processor time of its calls, nested stages apart; None where the
             level detailed never measured it.
         cpu_calls: Calls that it was measured for.

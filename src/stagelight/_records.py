@@ -212,6 +212,11 @@ class StageRecord(SlotRecord):
                 self._error_types.add(name)
         return name
 
+    @property
+    def by_tasks(self) -> bool:
+        """Whether its workers are tasks of an event loop."""
+        return self.kind in {"coroutine", "async generator"}
+
     def read(self, observed: dict[Worker, int] | None = None) -> StageReading:
         """Totals and live state in one look.
 

@@ -17,6 +17,7 @@ from stagelight._detailed import UNMEASURED, begin, count, end
 from stagelight._frames import end_call
 from stagelight._journey import TASK_TURN
 from stagelight._late import begin_late
+from stagelight._producers import note_call
 from stagelight._slots import DETAILED
 from stagelight._spans import begin_span, close
 from stagelight._toll import COSTS, FULL_SAMPLE
@@ -201,6 +202,8 @@ class Run:
         end = clock()
         if end >= slot.roll:
             slot.turn_over(end)
+        if self.is_source and self.worker.search is not None:
+            note_call(self.worker, slot)
         if self.worker.alert & DETAILED:
             count(slot, None if self.is_source else self.event)
         net = max(took - self.blocked, 0)

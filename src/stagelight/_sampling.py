@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from stagelight._call import compile_wrapper
 from stagelight._current import CURRENT, POSSIBLE
 from stagelight._distribution import NEVER, Distribution
+from stagelight._producers import SEEKING
 from stagelight._quiet import Quiet
 from stagelight._records import StageRecord
 from stagelight._registry import PipelineRecord
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 _WARM: Final = 64
 #: A journey must not begin while coroutines and items are sampled, in nanoseconds.
 _AHEAD: Final = 2_000_000
+#: Bits of ``Worker.alert`` that only its own thread changes.
+_OWN: Final = PENDING | SEEKING
 
 
 class _Twin:
@@ -178,9 +181,9 @@ _TWINS: Final[list[_Twin]] = []
 
 def _on_turn(slot: Slot, now: int) -> None:
     worker = slot.worker
-    if (worker.alert ^ ALERT[0]) & ~PENDING:
+    if (worker.alert ^ ALERT[0]) & ~_OWN:
         # It was changed from another thread just as this one changed it.
-        worker.alert = worker.alert & PENDING | ALERT[0] & ~PENDING
+        worker.alert = worker.alert & _OWN | ALERT[0] & ~_OWN
     toll = toll_of(worker)
     toll.apart += min(slot.turned - now, INTERRUPTED)
     if now >= toll.sample_due:

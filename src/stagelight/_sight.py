@@ -139,7 +139,7 @@ def see_stage(
     """
     totals = reading.totals
     whole = totals.whole() if totals.failures else totals
-    task = record.kind in {"coroutine", "async generator"}
+    task = record.by_tasks
     now = clock()
     inside = whole.sum
     threads = 0

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from stagelight._deferred import Deferred
     from stagelight._frames import Frame
     from stagelight._journey import Journey, Turn
+    from stagelight._producers import Search
     from stagelight._quiet import Quiet
     from stagelight._records import StageRecord
     from stagelight._runs import Run
@@ -193,12 +194,8 @@ class Slot(Totals):
         now = self.second
         if not now:
             return {}
-        past = zip(
-            range(now - HISTORY + 1, now),
-            before(self.ring, now),
-            before(self.wrongs, now),
-            strict=True,
-        )
+        ago = range(now - HISTORY + 1, now)
+        past = zip(ago, before(self.ring, now), before(self.wrongs, now), strict=True)
         history = {
             second: (finished, errors) for second, finished, errors in past if finished
         }
@@ -246,6 +243,7 @@ class Worker:
         cpu: Processor time of the thread when it was last charged to a call, or 0.
         quiet: Context of the light calls, None until there may be one.
         toll: What recording costs the thread.
+        search: For who feeds the queues of its tasks, None while there is none.
         trail: What the thread did lightly and nobody needed a turn of.
         journey: Journey of the trail and the light call, where one was needed.
     """
@@ -267,6 +265,7 @@ class Worker:
         "quiet",
         "recent",
         "run",
+        "search",
         "slot",
         "slots",
         "special",
@@ -306,6 +305,7 @@ class Worker:
         self.quiet: Quiet | None = None
         self.trail: Trail | None = None
         self.journey: Journey | None = None
+        self.search: Search | None = None
 
     def observed(self) -> int:
         """All time of this thread that its stages account for, in nanoseconds."""

@@ -214,7 +214,12 @@ def _stage(
     seconds = {state: ns / NANOSECONDS for state, ns in reading.seconds.items()}
     # Shares of the workers' whole time: idle time counts at the outermost stage only,
     # and what a worker did outside of all stages, or since it ended, is time too.
-    attended = max(reading.attended, sum(reading.seconds.values()), reading.lasting)
+    worked = reading.seconds[_names.BUSY]
+    others = sum(reading.seconds.values()) - worked
+    if record.by_tasks:
+        # A task that waits inside of a call works on it, and leaves the loop alone.
+        worked = max(worked, whole.sum)
+    attended = max(reading.attended, worked + others, reading.lasting)
     return StageStats(
         name=record.name,
         count=count,
@@ -233,7 +238,7 @@ def _stage(
         inputs=sorted(record.inputs),
         outputs=sorted(record.outputs),
         inner=sorted(record.inner),
-        utilization=(reading.seconds[_names.BUSY] / attended if attended else None),
+        utilization=worked / attended if attended else None,
         cpu_seconds=None if extra is None else extra.cpu / NANOSECONDS,
         cpu_calls=0 if extra is None else extra.calls,
         batch_size=extra.sizes.quantiles() if extra and extra.sizes.count else None,

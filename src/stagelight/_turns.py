@@ -25,6 +25,7 @@ from stagelight._journey import (
     leave_turn,
     set_turn,
 )
+from stagelight._producers import note_call
 from stagelight._quiet import light_journey, steps
 from stagelight._slots import NO_SLOT, PENDING, TRACING, Slot, Worker
 from stagelight._tracer import TRACER, is_over
@@ -216,6 +217,8 @@ def take(
     if worker.trail is not None and here is None:
         settle(worker)
     turn, links = _claim(worker, slot, here, event)
+    if worker.search is not None:
+        note_call(worker, slot, source=turn is None and here is None)
     fresh = turn is not None or here is None
     if turn is not None:
         turn.calls += 1

@@ -79,6 +79,7 @@ LAYERS = [
             "_spans",
             "_late",
             "_trail",
+            "_producers",
             "_turns",
             "_explicit",
             "_heritage",

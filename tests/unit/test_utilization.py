@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+
+from stagelight._insight import Window
+from stagelight._registry import REGISTRY
+from stagelight._sight import look
+
+
+def sight(pipeline):
+    """A look."""
+    return look(REGISTRY.pipelines[pipeline.name])[0]
 
 
 def run(target):
@@ -60,3 +70,26 @@ def test_a_stage_that_never_ran_has_no_share(pipeline):
         return event
 
     assert pipeline.stats()["stages"]["idle"]["utilization"] is None
+
+
+def test_a_task_that_waits_inside_of_a_call_is_busy(pipeline, clock):
+    """It can do nothing else meanwhile, though its loop can; the page says the same."""
+
+    @pipeline.stage
+    async def fetch(event):
+        await asyncio.sleep(0)
+        return event
+
+    async def drive():
+        task = asyncio.create_task(fetch("one"))
+        await asyncio.sleep(0)
+        clock.advance(3)
+        await task
+
+    began = sight(pipeline)
+    asyncio.run(drive())
+    clock.advance(1)
+    assert pipeline.stats()["stages"]["fetch"]["worker_seconds"]["busy"] == 0
+    assert pipeline.stats()["stages"]["fetch"]["utilization"] == 0.75
+    later = Window(sight(pipeline), began, REGISTRY.started).stages["fetch"]
+    assert (later.busy, later.idle, later.blocked) == (0.75, 0.0, 0.0)

@@ -15,6 +15,7 @@ from stagelight._failures._location import find_stage
 from stagelight._failures._payloads import REPR, USER
 from stagelight._failures._replay import event_of
 from stagelight._failures._schema import StoreError
+from stagelight._failures._test_file import FILE, GUARDED, MODULE, SCRIPT, UNGUARDED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,108 +35,6 @@ _BASIC: Final = {
     "path": "pathlib.Path({!r})",
     "purepath": "pathlib.PurePath({!r})",
 }
-_FILE: Final = '''\
-"""{count} events that failed in stage {stage} with {error}.
-
-Written by stagelight of group {group}; fails while the bug is there.
-"""
-
-from __future__ import annotations
-
-import ast
-import asyncio
-import base64
-import datetime
-import decimal
-import functools
-import importlib.util
-import inspect
-import pathlib
-import pickle
-import sys
-import uuid
-import zlib
-
-import pytest
-
-{module}
-
-
-def _find(where):
-    name, _, path = where.partition(":")
-    module = MODULE if name in {names!r} else importlib.import_module(name)
-    return functools.reduce(getattr, path.split("."), module)
-
-
-def _make(where, **fields):
-    made = object.__new__(_find(where))
-    for name, value in fields.items():
-        object.__setattr__(made, name, value)
-    return made
-
-
-def _filled(made, fields):
-    vars(made).update(fields)
-    return made
-
-
-def _data(text):
-    return zlib.decompress(base64.b64decode(text))
-
-
-def _stage():
-{stage_code}
-
-
-async def _collect(items):
-    return [item async for item in items]
-
-
-async def _wait(result):
-    return await result
-
-
-# fmt: off
-EVENTS = {{
-{events}
-}}
-# fmt: on
-
-
-@pytest.mark.parametrize("name", EVENTS)
-def test_{function}(name):
-    """The stage takes an event that it once failed for."""
-    result = _stage()(EVENTS[name]())
-    if inspect.isawaitable(result):
-        asyncio.run(_wait(result))
-    elif inspect.isasyncgen(result):
-        asyncio.run(_collect(result))
-    elif inspect.isgenerator(result):
-        list(result)
-'''
-_SCRIPT: Final = """\
-_PATH = pathlib.Path(__file__).parent / {path!r}
-sys.path.insert(0, str(_PATH.parent))
-_SPEC = importlib.util.spec_from_file_location({name!r}, _PATH)
-MODULE = importlib.util.module_from_spec(_SPEC)
-sys.modules[{name!r}] = MODULE
-_ARGUMENTS, sys.argv = sys.argv, {arguments!r}
-{run}
-sys.argv = _ARGUMENTS"""
-_GUARDED: Final = "_SPEC.loader.exec_module(MODULE)"
-#: The same without what the script does at its top level.
-_UNGUARDED: Final = """\
-_TREE = ast.parse(_PATH.read_bytes())
-_TREE.body = [
-    one
-    for one in _TREE.body
-    if not isinstance(one, (ast.Expr, ast.For, ast.While, ast.With))
-    or "sys.path" in ast.unparse(one)
-]
-exec(compile(_TREE, _PATH, "exec"), vars(MODULE))"""
-_MODULE: Final = """\
-sys.path.insert(0, str(pathlib.Path(__file__).parent / {path!r}))
-MODULE = importlib.import_module({name!r})"""
 
 
 def as_test(  # noqa: PLR0913 - keyword only
@@ -189,7 +88,7 @@ def as_test(  # noqa: PLR0913 - keyword only
         )
     loaded = chosen.modules[module]
     instance = found["place"].get("instance", {}) if not chosen.alone else {}
-    text = _FILE.format(
+    text = FILE.format(
         count=len(events),
         stage=found["stage"],
         error=found["error_type"],
@@ -219,15 +118,15 @@ def _module(loaded: Any, output: Path, process: Mapping[str, Any]) -> str:
         for _ in range(deep):
             root = os.path.dirname(root)  # noqa: PTH120
         path = os.path.relpath(root, output.parent)
-        return _MODULE.format(path=path, name=name)
+        return MODULE.format(path=path, name=name)
     path = os.path.relpath(file, output.parent)
     stem = os.path.splitext(os.path.basename(file))[0]  # noqa: PTH119, PTH122
     loader = getattr(loaded.__spec__, "loader", None)
-    return _SCRIPT.format(
+    return SCRIPT.format(
         path=path,
         name=stem,
         arguments=[os.path.basename(file), *process.get("arguments", ())[1:]],  # noqa: PTH119
-        run=_UNGUARDED if getattr(loader, "left_out", ()) else _GUARDED,
+        run=UNGUARDED if getattr(loader, "left_out", ()) else GUARDED,
     )
 
 

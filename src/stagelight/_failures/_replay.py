@@ -299,11 +299,7 @@ def _compared(
 
 
 def _in_stage(error: BaseException) -> _traces.Trace | None:
-    """The part of a traceback that is the stage's: a replay has a loop of its own.
-
-    Args:
-        error: What the stage raised; None for one of another process.
-    """
+    """The stage's part of a traceback: a replay has a loop of its own."""
     if _traces.is_remote(error.__cause__):
         return None
     one = found = error.__traceback__

@@ -149,15 +149,20 @@ class Window:
             state: max(spent - old[state], 0) / per
             for state, spent in sight.seconds.items()
         }
-        total = sum(seconds.values()) or 1.0
         inside = max(sight.inside - (before.inside if before else 0), 0) / per
+        worked, total = seconds[_names.BUSY], sum(seconds.values())
+        if sight.task:
+            # A task that waits inside of a call works on it, and leaves the loop alone.
+            worked, total = max(worked, inside), total - worked + max(worked, inside)
+            total = max(total, 1.0)
+        total = total or 1.0
         return StageWindow(
             sight=sight,
             rate=(sight.count - (before.count if before else 0)) / self.seconds,
             errors=(sight.errors - (before.errors if before else 0)) / self.seconds,
             retries=(sight.retries - (before.retries if before else 0)) / self.seconds,
             duration=duration,
-            busy=seconds[_names.BUSY] / total,
+            busy=worked / total,
             idle=seconds[_names.IDLE] / total,
             blocked=seconds[_names.BLOCKED_STATE] / total,
             seconds=seconds,
@@ -201,8 +206,11 @@ class Window:
                     spent[name] += min(cpu, whole) * one / whole
                     known[name] += one
         for name, stage in self.stages.items():
-            if known[name] > self.nanoseconds * NOISE / 10:
-                stage.cpu = min(spent[name] / known[name], 1.0)
+            worked = known[name]
+            if stage.sight.task:
+                worked = max(worked, stage.inside * self.nanoseconds)
+            if worked > self.nanoseconds * NOISE / 10:
+                stage.cpu = min(spent[name] / worked, 1.0)
         return total
 
     def _judge(self, stage: StageWindow, group: Group) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from stagelight import _guard, _names
 from stagelight._aside import step_aside
 from stagelight._journey import TASK_TURN, enclosing, leave_task_turn
+from stagelight._producers import Producers
 from stagelight._queue._flow import Flow, charge_blocked
 from stagelight._queue._mirror import FifoMirror, IdentityMirror, LifoMirror, Mirror
 from stagelight._queue._threads import ask_bound, ask_size, shutdown_hook
@@ -25,6 +26,21 @@ if TYPE_CHECKING:
 _SHUT_DOWN: type[BaseException] = getattr(asyncio, "QueueShutDown", asyncio.QueueFull)
 
 
+class TaskFlow(Flow):
+    """The record and the mirror of one queue of tasks."""
+
+    def __init__(self, record: QueueRecord, mirror: Mirror) -> None:
+        super().__init__(record, mirror)
+        self.producers = Producers(record.name)
+
+    def look(self) -> None:
+        """Find which stage feeds it."""
+        try:
+            self.producers.look(this_worker())
+        except Exception as error:  # noqa: BLE001 - never into the pipeline
+            _guard.noted("put", error)
+
+
 def observe(target: asyncio.Queue[Any], record: QueueRecord) -> None:
     """Hook one queue.
 
@@ -33,7 +49,7 @@ def observe(target: asyncio.Queue[Any], record: QueueRecord) -> None:
         record: Where it is recorded.
     """
     ref = weakref.ref(target)
-    flow = Flow(record, _mirror_for(type(target)))
+    flow = TaskFlow(record, _mirror_for(type(target)))
     flow.adopt(getattr(target, "_queue", ()))
     become_twin(target, flow, _hooks)
     flow.ask(lambda: ask_size(ref), lambda: ask_bound(ref))
@@ -56,7 +72,10 @@ def _inner_hooks(kind: Any) -> dict[str, Any]:
 
     def _put(self: Any, item: Any) -> None:
         inner_put(self, item)
-        self.__stagelight__.put(item, self.qsize())
+        flow = self.__stagelight__
+        flow.put(item, self.qsize())
+        if flow.producers.left:
+            flow.look()
 
     def _get(self: Any) -> Any:
         item = inner_get(self)
@@ -99,7 +118,7 @@ def _put_hook(kind: Any) -> Any:
             return await outer_put(self, *arguments, **named)
         flow = self.__stagelight__
         here = enclosing(this_worker())
-        slot = _held(here)
+        slot = _held(here) or flow.producers.only()
         key, now = object(), clock()
         flow.now_full()
         flow.speak()

@@ -29,7 +29,7 @@ function show() {
   text(byId("service"), all.service);
   const instances = all.instances ? `${all.instances.length} processes` : `${all.host} · pid ${all.process.pid}`;
   text(byId("where"), `${instances} · up ${f.seconds(all.process.uptime)}`);
-  pick("pipeline", names, name);
+  pick("pipeline", names.filter((one) => one === name || !empty(all.pipelines[one])), name);
   pick("process", all.instances ? ["", ...all.instances] : [], state.instance, (one) => one || "all");
   verdict(all, pipeline, health);
   if (pipeline) {
@@ -53,6 +53,8 @@ function show() {
   text(byId("footer"), `stagelight ${all.stagelight}${cost ? ` · its own cost: ${f.seconds(cost.per_call)} a call, ${f.percent(cost.busy_share)} of busy time, ${f.percent(cost.share)} of a processor · detail ${cost.detail}` : ""} · numbers over the last ${f.seconds(pipeline?.insight.window)} unless they are totals`);
 }
 
+/** Whether nothing is in it: the default pipeline of a program that names its own. */
+const empty = ({ stages, queues, pools }) => [stages, queues, pools].every((one) => !Object.keys(one).length);
 const busiest = (pipelines) => Object.keys(pipelines).sort((a, b) => total(pipelines[b]) - total(pipelines[a]))[0];
 const total = (pipeline) => Object.values(pipeline.stages).reduce((sum, stage) => sum + stage.count, 0);
 

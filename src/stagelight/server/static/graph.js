@@ -3,7 +3,7 @@
 import { attribute, h, replace, s, text } from "./dom.js";
 import * as f from "./format.js";
 
-const STAGE = { width: 166, height: 66 }, QUEUE = { width: 124, height: 46 };
+const STAGE = { width: 166, height: 66 }, QUEUE = { width: 124, height: 46, letters: 11 };
 const SMALLEST = 0.72, GAP = 34, MARGIN = 18;
 
 /** Nodes and edges of a pipeline, as its stages and queues were seen to be joined. */
@@ -216,9 +216,11 @@ export class FlowGraph {
     const insight = pipeline.insight.queues[name], fill = insight?.fill;
     attribute(parts.group, "class", `queue ${fill > 0.8 ? "full" : fill > 0.5 ? "half" : ""} ${pool ? "pool" : ""}`);
     attribute(parts.level, "width", (Math.min(fill ?? 0, 1) * (QUEUE.width - 2)).toFixed(1));
-    text(parts.size, queue.capacity ? `${f.count(queue.size)}/${f.count(queue.capacity)}` : f.count(queue.size));
-    const age = queue.oldest_age, wait = insight?.wait.p95;
-    text(parts.wait, age > 1 && age > (wait ?? 0) * 2 ? `${f.seconds(age)} old` : wait === null || wait === undefined ? "" : f.seconds(wait));
+    const size = queue.capacity ? `${f.count(queue.size)}/${f.count(queue.capacity)}` : f.count(queue.size);
+    const age = queue.oldest_age, wait = insight?.wait.p95, old = age > 1 && age > (wait ?? 0) * 2;
+    const shown = old ? f.seconds(age) : wait === null || wait === undefined ? "" : f.seconds(wait);
+    text(parts.size, size);
+    text(parts.wait, old && size.length + shown.length < QUEUE.letters ? `${shown} old` : shown);
     attribute(parts.group, "aria-label", `Queue ${name}: ${f.count(queue.size)} of ${queue.capacity ?? "no bound"}, wait p95 ${f.seconds(wait)}, oldest ${f.seconds(age)}`);
   }
 }

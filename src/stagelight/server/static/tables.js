@@ -65,7 +65,7 @@ export function queueItems(name, pipeline, series) {
   return [...queues, ...pools].map(([own, queue, pool]) => {
     const insight = pipeline.insight.queues[own];
     const refused = Object.values(queue.refused).reduce((a, b) => a + b, 0);
-    const until = insight.seconds_to_full !== null ? `full in ${f.seconds(insight.seconds_to_full)}`
+    const until = insight.seconds_to_full === 0 ? "full" : insight.seconds_to_full !== null ? `full in ${f.seconds(insight.seconds_to_full)}`
       : insight.seconds_to_drain !== null && queue.size ? `empty in ${f.seconds(insight.seconds_to_drain)}` : f.NOTHING;
     return {
       name: own, times, queue: own, chip: pool ? `pool ${pool.busy}/${pool.limit}` : "", chipClass: "pool",
