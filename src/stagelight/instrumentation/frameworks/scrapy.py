@@ -49,7 +49,7 @@ def _request(module: Any, patches: Patches) -> None:
 
 
 def _scheduler(module: Any, patches: Patches) -> None:
-    patches.after(module.Scheduler, "enqueue_request", _put)
+    patches.accepted(module.Scheduler, "enqueue_request", _put)
     patches.after(module.Scheduler, "next_request", _got)
 
 
@@ -67,7 +67,11 @@ def _scraper(module: Any, patches: Patches) -> None:
         "call_spider_async",
         Wrapper(module.Scraper.call_spider_async, _callback),
     )
-    patches.before(module.Scraper, "_process_spidermw_output_async", _output)
+    # Asked for each item only, and not for each request that a callback yields.
+    name = "start_itemproc_async"
+    if not hasattr(module.Scraper, name):  # before 2.14
+        name = "_process_spidermw_output_async"
+    patches.before(module.Scraper, name, _output)
 
 
 def _pipelines(module: Any, patches: Patches) -> None:
@@ -102,10 +106,8 @@ def _replaced(request: Any, _args: Any, _kwargs: Any, copy: Any) -> None:
         _JOURNEYS[copy] = journey
 
 
-def _put(scheduler: Any, args: tuple[Any, ...], kwargs: Any, result: object) -> None:
+def _put(scheduler: Any, args: tuple[Any, ...], kwargs: Any, _result: object) -> None:
     request = args[0] if args else kwargs["request"]
-    if result is not True:
-        return
     record = _queue(scheduler)
     record.enqueued += 1
     record.peak.note(len(scheduler))
