@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Union
 
+from stagelight._dataclass import dataclass
 from stagelight.alerts._sources import ALL, LABELS, PROCESS, Source
 
 #: What a range function is called in PromQL.
