@@ -84,7 +84,7 @@ def _by_library(kind: Any, name: str) -> Any:
         names[one.name] = dataclasses.field(
             repr=one.repr, hash=one.hash, compare=one.compare
         )
-    twin = dataclasses.dataclass(**_WANTED[name])(type(kind.__name__, (), names))
+    twin: Any = dataclasses.dataclass(**_WANTED[name])(type(kind.__name__, (), names))
     return vars(twin)[name]
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard, _names
 from stagelight._aside import step_aside
+from stagelight.instrumentation._ledger import LEDGER
 from stagelight.instrumentation.frameworks._attempts import given_up, retrying
 from stagelight.instrumentation.frameworks._brokers import broker_queue
 from stagelight.instrumentation.frameworks._calls import Call
@@ -36,7 +37,10 @@ if TYPE_CHECKING:
 
 #: Crawler -> its trace.
 _CRAWLS: Final[weakref.WeakKeyDictionary[Any, RunTrace]] = weakref.WeakKeyDictionary()
-_SCHEDULERS: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
+#: Scheduler -> the queue that it is part of.
+_SCHEDULERS: Final[weakref.WeakKeyDictionary[Any, QueueRecord]] = (
+    weakref.WeakKeyDictionary()
+)
 #: Request or response -> its journey, and when it was put into the scheduler.
 _JOURNEYS: Final[weakref.WeakKeyDictionary[Any, Journey]] = weakref.WeakKeyDictionary()
 _PUT: Final[weakref.WeakKeyDictionary[Any, int]] = weakref.WeakKeyDictionary()
@@ -82,8 +86,12 @@ def _pipelines(module: Any, patches: Patches) -> None:
 
 
 def _queue(scheduler: Any) -> QueueRecord:
-    _SCHEDULERS.add(scheduler)
-    return broker_queue("requests", "a Scrapy scheduler", _size)
+    home = LEDGER.pipeline._record  # noqa: SLF001 - same package
+    known = _SCHEDULERS.get(scheduler)
+    if known is None or known.pipeline is not home:
+        known = broker_queue("requests", "a Scrapy scheduler", _size)
+        _SCHEDULERS[scheduler] = known
+    return known
 
 
 def _size() -> int:
