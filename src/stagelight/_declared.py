@@ -8,7 +8,6 @@ that OpenTelemetry for Java has.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from dataclasses import replace
@@ -62,6 +61,8 @@ def _refuse(value: object, place: str, accepted: str) -> ConfigurationError:
 def _read_table(table: Mapping[str, Any], place: str) -> Pattern:
     for key in table:
         if key not in _KEYS:
+            import difflib  # only where something is misspelt
+
             near = difflib.get_close_matches(str(key), _KEYS, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}? " if near else ""
             raise ConfigurationError(

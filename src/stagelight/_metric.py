@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from stagelight._dataclass import dataclass
 
 COUNTER: Final = "counter"
 UP_DOWN: Final = "updowncounter"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
+from stagelight._dataclass import dataclass
 from stagelight._secrets import redact
 
 OK: Final = "ok"

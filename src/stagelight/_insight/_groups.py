@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from stagelight import _names
+from stagelight._dataclass import dataclass
 
 if TYPE_CHECKING:
     from stagelight._insight._window import Window

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from stagelight._dataclass import dataclass
 
 #: Without these the SDK alone, unlike ``configure()``, exports nothing.
 ALWAYS: Final = (

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Union
 
+from stagelight._dataclass import dataclass
 from stagelight.alerts._sources import ALL, LABELS, PROCESS, Source
 
 #: What a range function is called in PromQL.
@@ -111,9 +112,9 @@ def scope(node: Node) -> str:
     """
     if isinstance(node, Absent):
         return ALL
-    found = [scope(child) for child in children(node)]
     if isinstance(node, Select):
-        found.append(node.source.scope)
+        return PROCESS if node.source.scope == ALL else node.source.scope
+    found = map(scope, children(node))
     return next((one for one in found if one not in {PROCESS, ALL}), PROCESS)
 
 
@@ -128,6 +129,19 @@ def children(node: Node) -> list[Node]:
     if isinstance(node, (Range, Named)):
         return [node.inner]
     return []
+
+
+def looks(node: Node) -> bool:
+    """Whether a tree looks at any source.
+
+    Args:
+        node: A tree.
+    """
+    if isinstance(node, (Select, Absent)):
+        return True
+    if isinstance(node, Binary) and node.operator == "else":
+        return looks(node.left)  # else the right side is never looked at
+    return any(map(looks, children(node)))
 
 
 def sources(node: Node, seen: frozenset[str] = frozenset()) -> list[Source]:

@@ -10,10 +10,9 @@
 
 from __future__ import annotations
 
-import difflib
-from dataclasses import dataclass
 from typing import Final
 
+from stagelight._dataclass import dataclass
 from stagelight.alerts._expressions import (
     RANGES,
     Absent,
@@ -25,8 +24,8 @@ from stagelight.alerts._expressions import (
     Pick,
     Range,
     Select,
+    looks,
     scope,
-    sources,
 )
 from stagelight.alerts._ratios import BUSY, RATIOS, USUAL, ratio
 from stagelight.alerts._sources import PROCESS, SOURCES
@@ -130,6 +129,8 @@ class _Parser:
                 while self.take(","):
                     on.append(self.target(condition))
             else:
+                import difflib
+
                 near = difflib.get_close_matches(self.now.text, _WORDS, 1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 message = f"{self.now.text!r} is not expected here{hint}"
@@ -180,7 +181,7 @@ class _Parser:
 
     def same(self, left: Node, right: Node, token: Token) -> None:
         """Refuse to mix what is about a stage with what is about a queue."""
-        kinds = {scope(side) for side in (left, right) if sources(side)}
+        kinds = {scope(side) for side in (left, right) if looks(side)}
         if len(kinds - {PROCESS}) > 1:
             message = (
                 "one side is about stages, the other about queues; stage.waiting has "
@@ -253,6 +254,8 @@ class _Parser:
         raise self.error(f"expected a source or a number, not {found}", token)
 
     def unknown(self, text: str, known: list[str]) -> str:
+        import difflib
+
         near = difflib.get_close_matches(text, known, 1, 0.5)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
         return f"unknown name {text!r}; {hint}"
@@ -265,7 +268,7 @@ class _Parser:
             raise self.error("this is nested too deeply", begin)
         inner = self.sum()
         self.depth -= 1
-        if _holds(inner) or not sources(inner):
+        if _holds(inner) or not looks(inner):
             raise self.error("expected something that changes with time", begin)
         return inner
 

@@ -16,11 +16,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, Union
 
+from stagelight._dataclass import dataclass
 from stagelight._errors import ConfigurationError
 from stagelight.alerts._defaults import TEMPLATES, Template
 from stagelight.alerts._rule import RUNBOOK, Rule, user_rule
@@ -92,6 +92,8 @@ def read(given: Given, scale: float | None = None) -> AlertSettings:
             overrides.append((name, on, dict(value)))
         elif key not in _KEYS:
             known = [*_KEYS, *sorted(names)]
+            import difflib
+
             near = difflib.get_close_matches(name, known, 1, 0.5)
             hint = f"did you mean {near[0]}? " if near else ""
             raise ConfigurationError(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Literal
 
+from stagelight._dataclass import dataclass
 from stagelight._errors import ConfigurationError
 from stagelight.health._machine import Facts, Sign
 

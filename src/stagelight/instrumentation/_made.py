@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 from stagelight import _guard
 from stagelight._aside import step_aside
 from stagelight.instrumentation._ledger import LEDGER
-from stagelight.instrumentation._origin import asker, maker
+from stagelight.instrumentation._origin import asker, is_application
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
 _OURS: Final = "__stagelight_made__"
 _PATCHED: Final[list[tuple[type, Any]]] = []
@@ -40,11 +41,11 @@ def watch(
             step_aside(error)
             raise
         try:
-            frame = maker(instance, package)
-            if frame is not None:
+            frame = asker(instance, package)
+            if frame is not None and is_application(frame.f_code.co_filename):
                 LEDGER.observe(instance, what, frame, given(instance) if given else "")
             else:
-                LEDGER.decline(what, *_by_library(instance, package))
+                LEDGER.decline(what, *_by_library(instance, frame))
         except Exception as error:  # noqa: BLE001 - never into the program
             _guard.caught("instrument", error)
 
@@ -53,9 +54,8 @@ def watch(
     _PATCHED.append((kind, original))
 
 
-def _by_library(made: object, package: str) -> tuple[str, str]:
+def _by_library(made: object, frame: FrameType | None) -> tuple[str, str]:
     """What a library made for itself, and why it is not observed."""
-    frame = asker(made, package)
     where = "a library"
     if frame is not None:
         where = str(frame.f_globals.get("__name__", "a library"))

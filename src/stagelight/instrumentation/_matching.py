@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -103,6 +102,8 @@ def complain(candidates: Callable[[list[Pattern]], Iterable[str]]) -> None:
     for pattern in missed:
         UNMATCHED.add(str(pattern))
         wanted = f"{pattern.module}:{pattern.target}"
+        import difflib  # only where something is misspelt
+
         near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
         _guard.warn_once(
             f"missed {pattern}",

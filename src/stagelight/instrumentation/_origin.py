@@ -91,8 +91,8 @@ def _package(path: str) -> str:
     return name
 
 
-def maker(made: object, package: str) -> FrameType | None:
-    """The application's frame that made an object, or None where a library did.
+def asker(made: object, package: str) -> FrameType | None:
+    """The frame that asked for an object, whosever it is, or None.
 
     Frames of the standard library's own package, of generated code and of subclasses'
     ``__init__`` say nothing of who asked for the object.
@@ -101,14 +101,6 @@ def maker(made: object, package: str) -> FrameType | None:
         made: The object, whose base class is being initialised.
         package: Top-level package that the base class belongs to.
     """
-    frame = asker(made, package)
-    if frame is not None and is_application(frame.f_code.co_filename):
-        return frame
-    return None
-
-
-def asker(made: object, package: str) -> FrameType | None:
-    """The frame that asked for an object, whosever it is; arguments as above."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - no other way
     for _ in range(_DEEP):
         if frame is None or not _is_between(frame, made, package):

@@ -114,6 +114,30 @@ class Patches:
         chosen: Any = awaited if inspect.iscoroutinefunction(inner) else wrapper
         self.put(owner, name, Wrapper(original, chosen))
 
+    def accepted(self, owner: Any, name: str, tell: Tell) -> None:
+        """Tell of each call that returned True; all others cost nearly nothing.
+
+        Args:
+            owner: A class.
+            name: The name of a method in it that is no coroutine function.
+            tell: Gets instance, arguments, keyword arguments and True.
+        """
+
+        def make(original: Any) -> Any:
+            def twin(instance: Any, *args: Any, **kwargs: Any) -> Any:
+                try:
+                    result = original(instance, *args, **kwargs)
+                except BaseException as error:
+                    step_aside(error)
+                    raise
+                if result is True:
+                    _quietly(tell, instance, args, kwargs, result)
+                return result
+
+            return twin
+
+        self.replace(owner, name, make)
+
     def timed(self, owner: Any, name: str, tell: Callable[[float], object]) -> None:
         """Tell of each call that ended when it began.
 

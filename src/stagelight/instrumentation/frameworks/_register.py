@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard
+from stagelight._dataclass import dataclass
 from stagelight.instrumentation import _hooks
 from stagelight.instrumentation.frameworks import _steps
 from stagelight.instrumentation.frameworks._catalog import ASIDE, FRAMEWORKS, Framework
@@ -36,6 +37,9 @@ class Status:
     detail: str
 
 
+#: What needs nobody who knows all of how versions are written.
+_RELEASE: Final = re.compile(r"\d+(\.\d+)*")
+_BOUND: Final = re.compile(r"(>=|<)(\d+(?:\.\d+)*)")
 #: Framework -> what became of it; only those that the program imported.
 STATUS: Final[dict[str, Status]] = {}
 _PATCHES: Final[dict[str, Patches]] = {}
@@ -82,7 +86,10 @@ class _Waiting:
         if known is not None and known.state != OBSERVED:
             return
         try:
-            found = _instrument(framework, self._module, module)
+            # Asked once: to read the version takes milliseconds.
+            found = known or _judge(framework)
+            if found.state == OBSERVED:
+                found = _instrument(framework, self._module, module, found)
         except Exception as error:  # noqa: BLE001 - never into an import
             half = self.early and _is_half(module)
             found = Status(framework.name, FAILED, _reason(module, error, half=half))
@@ -94,11 +101,12 @@ class _Waiting:
         STATUS[framework.name] = found
 
 
-def _instrument(framework: Framework, name: str, module: ModuleType) -> Status:
+def _judge(framework: Framework) -> Status:
+    """Whether this version of a framework can be observed."""
     version = _version(framework)
     if version is None:
         return Status(framework.name, FAILED, "its version is unknown")
-    if not _is_supported(framework, version):
+    if not is_within(version, framework.versions):
         reason = f"version {version} is not {framework.versions}"
         _guard.warn_once(
             f"framework {framework.name}",
@@ -107,6 +115,12 @@ def _instrument(framework: Framework, name: str, module: ModuleType) -> Status:
             reason,
         )
         return Status(framework.name, FAILED, reason)
+    return Status(framework.name, OBSERVED, version)
+
+
+def _instrument(
+    framework: Framework, name: str, module: ModuleType, status: Status
+) -> Status:
     own: Any = import_module(
         f"stagelight.instrumentation.frameworks.{framework.module}"
     )
@@ -118,7 +132,7 @@ def _instrument(framework: Framework, name: str, module: ModuleType) -> Status:
 
     patches = _PATCHES.setdefault(framework.name, Patches())
     own.HOOKS[name](module, patches)
-    return Status(framework.name, OBSERVED, version)
+    return status
 
 
 def _is_half(module: ModuleType) -> bool:
@@ -140,7 +154,30 @@ def _version(framework: Framework) -> str | None:
         return None
 
 
-def _is_supported(framework: Framework, version: str) -> bool:
-    from packaging.specifiers import SpecifierSet
+def is_within(version: str, versions: str) -> bool:
+    """Whether a version is one of those that are supported.
 
-    return SpecifierSet(framework.versions).contains(version, prereleases=True)
+    Args:
+        version: As the package says it.
+        versions: Conditions, as ``>=2.13,<3``.
+    """
+    simple = _RELEASE.fullmatch(version)
+    bounds = [_BOUND.fullmatch(one) for one in versions.split(",")]
+    if simple is not None and all(bounds):
+        now = _numbers(version)
+        return all(
+            now >= _numbers(one[2]) if one[1] == ">=" else now < _numbers(one[2])
+            for one in bounds
+            if one is not None
+        )
+    from packaging.specifiers import SpecifierSet  # which takes longer to load
+
+    return SpecifierSet(versions).contains(version, prereleases=True)
+
+
+def _numbers(release: str) -> list[int]:
+    """The numbers of a release, which compare as the releases do."""
+    found = [int(one) for one in release.split(".")]
+    while found and not found[-1]:
+        found.pop()
+    return found

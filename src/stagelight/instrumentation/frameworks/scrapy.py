@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard, _names
 from stagelight._aside import step_aside
+from stagelight.instrumentation._ledger import LEDGER
 from stagelight.instrumentation.frameworks._attempts import given_up, retrying
 from stagelight.instrumentation.frameworks._brokers import broker_queue
 from stagelight.instrumentation.frameworks._calls import Call
@@ -36,7 +37,10 @@ if TYPE_CHECKING:
 
 #: Crawler -> its trace.
 _CRAWLS: Final[weakref.WeakKeyDictionary[Any, RunTrace]] = weakref.WeakKeyDictionary()
-_SCHEDULERS: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
+#: Scheduler -> the queue that it is part of.
+_SCHEDULERS: Final[weakref.WeakKeyDictionary[Any, QueueRecord]] = (
+    weakref.WeakKeyDictionary()
+)
 #: Request or response -> its journey, and when it was put into the scheduler.
 _JOURNEYS: Final[weakref.WeakKeyDictionary[Any, Journey]] = weakref.WeakKeyDictionary()
 _PUT: Final[weakref.WeakKeyDictionary[Any, int]] = weakref.WeakKeyDictionary()
@@ -49,7 +53,7 @@ def _request(module: Any, patches: Patches) -> None:
 
 
 def _scheduler(module: Any, patches: Patches) -> None:
-    patches.after(module.Scheduler, "enqueue_request", _put)
+    patches.accepted(module.Scheduler, "enqueue_request", _put)
     patches.after(module.Scheduler, "next_request", _got)
 
 
@@ -67,7 +71,11 @@ def _scraper(module: Any, patches: Patches) -> None:
         "call_spider_async",
         Wrapper(module.Scraper.call_spider_async, _callback),
     )
-    patches.before(module.Scraper, "_process_spidermw_output_async", _output)
+    # Asked for each item only, and not for each request that a callback yields.
+    name = "start_itemproc_async"
+    if not hasattr(module.Scraper, name):  # before 2.14
+        name = "_process_spidermw_output_async"
+    patches.before(module.Scraper, name, _output)
 
 
 def _pipelines(module: Any, patches: Patches) -> None:
@@ -78,8 +86,12 @@ def _pipelines(module: Any, patches: Patches) -> None:
 
 
 def _queue(scheduler: Any) -> QueueRecord:
-    _SCHEDULERS.add(scheduler)
-    return broker_queue("requests", "a Scrapy scheduler", _size)
+    home = LEDGER.pipeline._record  # noqa: SLF001 - same package
+    known = _SCHEDULERS.get(scheduler)
+    if known is None or known.pipeline is not home:
+        known = broker_queue("requests", "a Scrapy scheduler", _size)
+        _SCHEDULERS[scheduler] = known
+    return known
 
 
 def _size() -> int:
@@ -102,10 +114,8 @@ def _replaced(request: Any, _args: Any, _kwargs: Any, copy: Any) -> None:
         _JOURNEYS[copy] = journey
 
 
-def _put(scheduler: Any, args: tuple[Any, ...], kwargs: Any, result: object) -> None:
+def _put(scheduler: Any, args: tuple[Any, ...], kwargs: Any, _result: object) -> None:
     request = args[0] if args else kwargs["request"]
-    if result is not True:
-        return
     record = _queue(scheduler)
     record.enqueued += 1
     record.peak.note(len(scheduler))
