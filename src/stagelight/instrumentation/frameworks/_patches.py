@@ -131,7 +131,7 @@ class Patches:
                     step_aside(error)
                     raise
                 if result is True:
-                    _quietly(tell, instance, args, kwargs, result)
+                    quietly(tell, instance, args, kwargs, result)
                 return result
 
             return twin
