@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from stagelight._accepted import READERS, refuse
-from stagelight._dataclass import dataclass
 from stagelight._declared import from_configuration_file
 from stagelight._errors import ConfigurationError
 

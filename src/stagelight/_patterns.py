@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 
 from stagelight import _names
-from stagelight._dataclass import dataclass
 from stagelight._errors import ConfigurationError
 
 _PART: Final = r"[\w*?!\[\]-]+"

@@ -7,12 +7,11 @@ anything: what depends on the reader (``Peak``) is kept per reader.
 from __future__ import annotations
 
 import threading
-from dataclasses import field
+from dataclasses import dataclass, field
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Literal
 
 from stagelight import _names
-from stagelight._dataclass import dataclass
 from stagelight._peak import Peak
 from stagelight._slots import Slot, Worker
 from stagelight._totals import Totals

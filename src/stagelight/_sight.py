@@ -5,12 +5,11 @@ All counts and times only ever grow, so that a difference is what happened betwe
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING
 
 from stagelight import _cpu
-from stagelight._dataclass import dataclass
 from stagelight._registry import REGISTRY
 from stagelight._slices import Slices
 

@@ -5,11 +5,10 @@ Empty and free by default. A sink never gets to break the caller.
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard
-from stagelight._dataclass import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import time
 from bisect import bisect_right
-from dataclasses import asdict, field
+from dataclasses import asdict, dataclass, field
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard, _names
 from stagelight._cells import NANOSECONDS
 from stagelight._cost import telemetry_cost
-from stagelight._dataclass import dataclass
 from stagelight._insight import (
     Window,
     longest_calls,

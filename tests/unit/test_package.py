@@ -21,7 +21,6 @@ LAYERS = [
         (0, name)
         for name in (
             "_version",
-            "_dataclass",
             "_metric",
             "_process_metrics",
             "_own_names",

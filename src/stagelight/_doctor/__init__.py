@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from stagelight._dataclass import dataclass
 from stagelight._doctor import (
     _advice,
     _collector,

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 import time
 from contextlib import suppress
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from stagelight._dataclass import dataclass
 from stagelight._doctor import _http
 from stagelight._doctor._ask import Prometheus
 from stagelight._doctor._findings import FAILED, OK, SKIPPED, WARNING

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Final
 
-from stagelight._dataclass import dataclass
 from stagelight._secrets import redact
 
 OK: Final = "ok"

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 import uuid
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import _logs as otel_logs
@@ -19,7 +19,6 @@ from opentelemetry import trace
 from opentelemetry._logs import SeverityNumber
 
 from stagelight import _export, _flushing, _names, _setup
-from stagelight._dataclass import dataclass
 from stagelight._pipeline import Pipeline
 from stagelight._providers import PROVIDERS
 from stagelight._watched import WATCHED, Watched

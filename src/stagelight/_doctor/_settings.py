@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from stagelight._dataclass import dataclass
 from stagelight._doctor._findings import FAILED, OK, SKIPPED, WARNING
 from stagelight._environment import SIGNALS, defaults
 from stagelight._secrets import redact

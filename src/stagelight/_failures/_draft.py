@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from time import perf_counter_ns as clock
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
@@ -11,7 +12,6 @@ from opentelemetry import trace
 
 from stagelight import _names
 from stagelight._cells import NANOSECONDS
-from stagelight._dataclass import dataclass
 from stagelight._failures import _tracebacks, _traces
 from stagelight._failures._calls import call_of, made_of
 from stagelight._failures._texts import TEXTS

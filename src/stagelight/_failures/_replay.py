@@ -9,6 +9,7 @@ import io
 import json
 import pickle
 import time
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +17,6 @@ from opentelemetry import trace
 
 from stagelight import _names, _outcomes
 from stagelight._capture import JSON, PICKLE
-from stagelight._dataclass import dataclass
 from stagelight._failures import _tracebacks, _traces
 from stagelight._failures._decoding import Decoder, UnreadableError
 from stagelight._failures._payloads import REPR, USER

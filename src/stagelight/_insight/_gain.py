@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from math import ceil, inf
 from typing import TYPE_CHECKING, Final
 
 from stagelight import _names
-from stagelight._dataclass import dataclass
 
 if TYPE_CHECKING:
     from stagelight._insight._groups import Group

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from stagelight import _names
-from stagelight._dataclass import dataclass
 
 if TYPE_CHECKING:
     from stagelight._insight._window import Window

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from stagelight import _names
 from stagelight._cells import NANOSECONDS
-from stagelight._dataclass import dataclass
 from stagelight._insight._groups import Group, form_groups
 from stagelight._insights import QueueInsight
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _names, _sinks
 from stagelight._cells import NANOSECONDS
-from stagelight._dataclass import dataclass
 from stagelight._distribution import Distribution
 from stagelight._metrics._own import OWN
 from stagelight._metrics._whole import WHOLE

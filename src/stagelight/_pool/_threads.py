@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from threading import get_ident
@@ -13,7 +14,6 @@ from stagelight import _guard, _names
 from stagelight._aside import step_aside
 from stagelight._automatic import plain
 from stagelight._call import MARK, compile_wrapper
-from stagelight._dataclass import dataclass
 from stagelight._journey import Journey, Turn, leave_turn
 from stagelight._trail import settle
 from stagelight._turns import carry, fetched

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
-
-from stagelight._dataclass import dataclass
 
 #: Without these the SDK alone, unlike ``configure()``, exports nothing.
 ALWAYS: Final = (

@@ -8,11 +8,11 @@ so that no comparison with it holds: PromQL's empty result.
 from __future__ import annotations
 
 import operator
+from dataclasses import dataclass
 from functools import lru_cache
 from math import inf, nan
 from typing import TYPE_CHECKING, Any, Final
 
-from stagelight._dataclass import dataclass
 from stagelight.alerts._expressions import (
     Absent,
     Compare,

@@ -7,10 +7,9 @@ nothing that a restart or another capacity explains is a trend.
 from __future__ import annotations
 
 import re
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from stagelight._dataclass import dataclass
 from stagelight._errors import ConfigurationError
 from stagelight.alerts._parse import parse
 from stagelight.alerts._rule import RUNBOOK, Rule

@@ -5,11 +5,10 @@ It knows nothing of where the samples come from: this process, or a recording.
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from stagelight import _names
-from stagelight._dataclass import dataclass
 from stagelight._promql import label
 from stagelight.alerts._binding import Entity, Plan
 from stagelight.alerts._expressions import sources

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Final, Union
 
-from stagelight._dataclass import dataclass
 from stagelight.alerts._sources import ALL, LABELS, PROCESS, Source
 
 #: What a range function is called in PromQL.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _names
-from stagelight._dataclass import dataclass
 from stagelight.alerts._binding import value as value_of
 from stagelight.alerts._evaluator import FIRING, QUEUE_LABEL, STAGE_LABEL
 from stagelight.alerts._expressions import Range

@@ -10,9 +10,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
-from stagelight._dataclass import dataclass
 from stagelight.alerts._expressions import (
     RANGES,
     Absent,

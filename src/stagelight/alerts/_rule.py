@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase, translate
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from stagelight import _names
-from stagelight._dataclass import dataclass
 from stagelight._promql import label
 from stagelight.alerts._expressions import (
     Compare,

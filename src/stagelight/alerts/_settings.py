@@ -17,10 +17,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, Union
 
-from stagelight._dataclass import dataclass
 from stagelight._errors import ConfigurationError
 from stagelight.alerts._defaults import TEMPLATES, Template
 from stagelight.alerts._rule import RUNBOOK, Rule, user_rule

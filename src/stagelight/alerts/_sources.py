@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from stagelight import _names
-from stagelight._dataclass import dataclass
 from stagelight._promql import label, series
 
 STAGE: Final = "stage"

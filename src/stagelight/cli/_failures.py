@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from stagelight import _names, _sinks
-from stagelight._dataclass import dataclass
 
 if TYPE_CHECKING:
     from stagelight._sinks import EventRecord

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from stagelight import _config
 from stagelight._capture import Capture
-from stagelight._dataclass import dataclass
 from stagelight._errors import ConfigurationError
 from stagelight._patterns import parse_pattern
 from stagelight._register import check_name

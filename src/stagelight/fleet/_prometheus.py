@@ -7,9 +7,9 @@ import re
 import urllib.error
 import urllib.parse
 import urllib.request
+from dataclasses import dataclass
 from typing import Any, Final
 
-from stagelight._dataclass import dataclass
 from stagelight._errors import StagelightError
 
 _TIMEOUT: Final = 10.0

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from stagelight import _names
 from stagelight._cells import BOUNDS, NANOSECONDS
-from stagelight._dataclass import dataclass
 from stagelight._distribution import Distribution
 from stagelight._sight import QueueSight, Sight, StageSight
 

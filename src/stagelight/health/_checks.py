@@ -5,11 +5,11 @@ from __future__ import annotations
 import inspect
 import threading
 import time
+from dataclasses import dataclass
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from stagelight._cells import NANOSECONDS
-from stagelight._dataclass import dataclass
 from stagelight._errors import ConfigurationError
 from stagelight._register import check_name
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from stagelight._cells import NANOSECONDS
-from stagelight._dataclass import dataclass
 from stagelight.health._heartbeats import leased
 from stagelight.health._machine import CALM, Facts, Sign
 

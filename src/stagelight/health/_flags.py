@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from stagelight._dataclass import dataclass
 from stagelight._errors import ConfigurationError
 from stagelight.health._machine import Facts, Sign
 

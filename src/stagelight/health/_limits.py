@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
-from stagelight._dataclass import dataclass
 from stagelight._errors import ConfigurationError
 
 Ingress = Literal["push", "pull"]

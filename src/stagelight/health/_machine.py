@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from stagelight import _names
-from stagelight._dataclass import dataclass
 
 if TYPE_CHECKING:
     from stagelight.health._limits import Limits

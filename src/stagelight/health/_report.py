@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from stagelight import _names
-from stagelight._dataclass import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard, _names
 from stagelight._config import Settings
-from stagelight._dataclass import dataclass
 from stagelight._pipeline import Pipeline
 from stagelight.instrumentation._naming import name_from
 

@@ -6,11 +6,10 @@ the names it asks for, and the pages that ask, are looked at too.
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from stagelight._dataclass import dataclass
 from stagelight._errors import ConfigurationError
 from stagelight.server._address import is_loopback
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry import trace
 
 from stagelight import _names, _outcomes, _sinks
-from stagelight._dataclass import dataclass
 
 if TYPE_CHECKING:
     from stagelight._redaction import Redactor

@@ -119,9 +119,8 @@ class Lazy:
             self._took += took
             slot.since = since  # no longer open before it is counted
             slot.apart -= took - worker.away
-            let_go: Any = worker.dropped  # by what was called
-            if let_go is not None:
-                run.dropped = let_go
+            if worker.dropped is not None:
+                run.dropped = worker.dropped
             run.blocked += worker.pause
             worker.special, worker.dropped = nested, dropped
             worker.frame, worker.run = frame, outer_run

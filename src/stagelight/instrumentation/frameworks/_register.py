@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard
-from stagelight._dataclass import dataclass
 from stagelight.instrumentation import _hooks
 from stagelight.instrumentation.frameworks import _steps
 from stagelight.instrumentation.frameworks._catalog import ASIDE, FRAMEWORKS, Framework
