@@ -120,7 +120,7 @@ class Lazy:
             slot.since = since  # no longer open before it is counted
             slot.apart -= took - worker.away
             if worker.dropped is not None:
-                run.dropped = worker.dropped
+                run.dropped = worker.dropped  # type: ignore[unreachable] # the function may
             run.blocked += worker.pause
             worker.special, worker.dropped = nested, dropped
             worker.frame, worker.run = frame, outer_run

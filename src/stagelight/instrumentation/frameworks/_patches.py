@@ -115,7 +115,7 @@ class Patches:
         self.put(owner, name, Wrapper(original, chosen))
 
     def accepted(self, owner: Any, name: str, tell: Tell) -> None:
-        """Tell of each call that returned True, as ``after``; others cost next to nothing.
+        """Tell of calls that returned True, as ``after``; others cost next to nothing.
 
         Args:
             owner: A class.
