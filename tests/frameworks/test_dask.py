@@ -148,6 +148,51 @@ def test_plugin(cluster: str, receiver: OtlpReceiver, tmp_path: Path):
     ] * 2
 
 
+CHAINED = """
+from distributed import Client, LocalCluster
+
+def read(n):
+    return n
+
+def add(n, more=0):
+    return n + more
+
+def total(numbers):
+    return sum(numbers)
+
+def main():
+    with {cluster} as cluster, Client(cluster) as client:
+        chains = []
+        for n in range(3):
+            first = client.submit(read, n, pure=False)
+            chains.append(client.submit(add, 1, more=first))
+        print(client.submit(total, chains).result())
+        mapped = client.map(add, client.map(read, range(4), pure=False))
+        print(client.submit(total, mapped).result())
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+def test_futures_as_arguments(receiver: OtlpReceiver, tmp_path: Path):
+    """What takes a future is in its trace; what joins those of several has its own."""
+    program = CHAINED.format(cluster=LOCAL.format(n=2, processes=True))
+    observed = observe(receiver, program, cwd=tmp_path)
+    assert observed.run.stdout == "6\n6\n"
+    found = [
+        {name: n for name, n in one.items() if name != "dask transfer"}
+        for one in traces(receiver.spans()).values()
+    ]
+    root = {"ingest program": 1}
+    chain = {**root, "process read": 1, "process add": 1}
+    assert found.count(chain) == 3
+    assert found.count({**root, "process total": 1}) == 1
+    mapped = {"process read": 4, "process add": 4, "process total": 1}
+    assert found.count({**root, **mapped}) == 1
+    assert len(found) == 5
+
+
 def test_example(receiver: OtlpReceiver, tmp_path: Path):
     """The index example runs on two processes; every file is seen by each stage."""
     example = ROOT / "examples" / "distributed_index.py"
@@ -177,3 +222,6 @@ def test_example(receiver: OtlpReceiver, tmp_path: Path):
         "Writer",
     ):
         assert done[f"{name} success"] == files, done
+    steps = {"process read", "process tokenize", "process enrich"}
+    found = [set(one) for one in traces(receiver.spans()).values()]
+    assert sum(steps <= one for one in found) == files

@@ -196,13 +196,13 @@ def dask() -> list[Program]:
             "Dask LocalCluster of 2 processes",
             [f"{OWN}/dask_squares.py"],
             graph,
-            2,  # a map, and a submit
+            1,  # a map, and what is submitted with its futures
         ),
         Program(
             "Dask distributed_index.py, processes",
             [f"{index} --limit {files}"],
             indexed,
-            4 * files,  # three graphs that are submitted, and the writer
+            2 * files,  # what is submitted, and the writer here
         ),
         Program(
             "Dask distributed_index.py, address",
@@ -213,6 +213,6 @@ def dask() -> list[Program]:
                 f"{index} --limit {files} {DASK}",
             ],
             indexed,
-            4 * files,  # three graphs that are submitted, and the writer
+            2 * files,  # what is submitted, and the writer here
         ),
     ]

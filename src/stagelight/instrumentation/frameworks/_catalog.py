@@ -179,7 +179,7 @@ FRAMEWORKS: Final[tuple[Framework, ...]] = (
         "dask",
         ("distributed.client", "distributed.worker"),
         stages="each task by its key's prefix; `dask transfer` apart",
-        trace="graph that a client submits",
+        trace="graph that a client submits, with calls of its futures",
         queue="`dask ready`: tasks that a worker could run",
         across="task annotations; `StagelightPlugin` for workers elsewhere",
     ),

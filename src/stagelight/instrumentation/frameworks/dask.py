@@ -1,15 +1,18 @@
 """Dask distributed: what a client submits, and the tasks that workers run of it.
 
 The journey travels as one more annotation of the graph, which a worker without us does
-not look at. What a worker computes and what it waits for from other workers are stages
-of their own.
+not look at. What is submitted with futures for its arguments is on their journey. What
+a worker computes and what it waits for from other workers are stages of their own.
 """
 
 from __future__ import annotations
 
 import weakref
+from contextvars import ContextVar
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import trace
 
 from stagelight import _guard
 from stagelight._aside import step_aside
@@ -30,11 +33,12 @@ from stagelight.instrumentation.frameworks._delivery import (
     part,
     root,
 )
+from stagelight.instrumentation.frameworks._patches import suppressed
 from stagelight.instrumentation.frameworks._steps import step
 from stagelight.instrumentation.frameworks._wrapper import Wrapper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from stagelight._buffers import QueueRecord
     from stagelight._journey import Journey
@@ -44,15 +48,58 @@ if TYPE_CHECKING:
 WORKER_NAME: Final = "dask.worker.name"
 WORKER_ADDRESS: Final = "dask.worker.address"
 _PLUGIN: Final = "stagelight"
+#: What the graphs of futures carry.
+_CARRIERS: Final[weakref.WeakKeyDictionary[Any, dict[str, str]]] = (
+    weakref.WeakKeyDictionary()
+)
+#: What the arguments' graph carries, of a call that is submitted now.
+_ARGUMENTS: Final[ContextVar[dict[str, str] | None]] = ContextVar(
+    "arguments", default=None
+)
 
 
 def _client(module: Any, patches: Patches) -> None:
-    original = module.Client._graph_to_futures  # noqa: SLF001 - distributed's own
-    patches.put(
-        module.Client,
-        "_graph_to_futures",
-        Wrapper(original, _submit),
-    )
+    client = module.Client
+    original = client._graph_to_futures  # noqa: SLF001 - distributed's own
+    patches.put(client, "_graph_to_futures", Wrapper(original, _submit))
+    for name in ("submit", "map"):
+        patches.put(client, name, Wrapper(getattr(client, name), _with_arguments))
+
+
+def _with_arguments(wrapped: Any, _client: Any, args: Any, kwargs: Any) -> Any:
+    """Submit a call that goes on with what its arguments' call began."""
+    found: dict[str, str] | None = None
+    try:
+        if _CARRIERS and not suppressed():
+            found = _common(_futures((*args[1:], *kwargs.values())))
+    except Exception as error:  # noqa: BLE001 - never into Dask
+        _guard.caught("framework", error)
+    if found is None:
+        return wrapped(*args, **kwargs)
+    token = _ARGUMENTS.set(found)
+    try:
+        return wrapped(*args, **kwargs)
+    except BaseException as error:
+        step_aside(error)
+        raise
+    finally:
+        _ARGUMENTS.reset(token)
+
+
+def _futures(values: Iterable[Any]) -> Iterator[dict[str, str]]:
+    """What the futures among some arguments carry, also in their lists and tuples."""
+    from distributed import Future
+
+    for value in values:
+        for one in value if type(value) in {list, tuple} else (value,):
+            if isinstance(one, Future) and one in _CARRIERS:
+                yield _CARRIERS[one]
+
+
+def _common(found: Iterator[dict[str, str]]) -> dict[str, str] | None:
+    """What all carry, or None where they differ: what joins several is a new run."""
+    first = next(found, None)
+    return first if all(one == first for one in found) else None
 
 
 def _worker(module: Any, patches: Patches) -> None:
@@ -75,14 +122,23 @@ def _submit(wrapped: Any, _client: Any, args: tuple[Any, ...], kwargs: Any) -> A
 
     try:
         with dask.annotate(**{KEY: known}):
-            return wrapped(*args, **kwargs)
+            futures = wrapped(*args, **kwargs)
     except BaseException as error:
         step_aside(error)
         raise
+    try:
+        for future in futures.values():
+            _CARRIERS[future] = known
+    except Exception as error:  # noqa: BLE001 - never into Dask
+        _guard.caught("framework", error)
+    return futures
 
 
 def _carrier(graph: object) -> dict[str, str]:
     passed = None if is_inside() else PASSED.get()
+    before = _ARGUMENTS.get()
+    if before is not None and passed is None and not _is_in_span():
+        return before
     if passed is not None:  # as streamz does from node to node
         journey = passed[0]
     else:
@@ -90,6 +146,11 @@ def _carrier(graph: object) -> dict[str, str]:
     if TRACER.on and journey.context is None:
         open_journey(journey, LEDGER.pipeline.name)
     return pack(journey)
+
+
+def _is_in_span() -> bool:
+    """Whether what is submitted here belongs to a span, ours or the program's."""
+    return is_inside() or trace.get_current_span().get_span_context().is_valid
 
 
 def _task(_module: Any, args: tuple[Any, ...], _kwargs: Any) -> Call:
