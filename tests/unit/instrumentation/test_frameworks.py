@@ -15,7 +15,7 @@ from stagelight import _config
 from stagelight._registry import REGISTRY
 from stagelight.instrumentation import _hooks, _install
 from stagelight.instrumentation._ledger import LEDGER
-from stagelight.instrumentation.frameworks import _catalog, _register, _steps
+from stagelight.instrumentation.frameworks import _catalog, _register, _steps, _table
 from stagelight.instrumentation.frameworks._calls import Call
 from stagelight.instrumentation.frameworks._catalog import FRAMEWORKS, Framework
 from stagelight.instrumentation.frameworks._delivery import root
@@ -284,8 +284,8 @@ def test_the_catalogue_fits_the_files():
 
 
 def test_the_table_has_a_row_for_each():
-    """The README's table is made of the catalogue."""
-    lines = _catalog.table().splitlines()
+    """The table of the page is made of the catalogue."""
+    lines = _table.table().splitlines()
     assert len(lines) == 2 + len(FRAMEWORKS)
     assert {line.count("|") for line in lines} == {7}
 
@@ -299,10 +299,12 @@ def test_a_framework_that_is_run_is_no_application():
 
 
 def test_the_page_of_frameworks_has_the_table():
-    """docs/frameworks.md shows the generated table, and names who is left alone."""
-    page = Path(__file__).parents[3] / "docs" / "frameworks.md"
-    text = page.read_text(encoding="utf-8")
-    assert f"\n{_catalog.table()}\n" in text
+    """README.md and docs/frameworks.md have the tables, and name who is left alone."""
+    root = Path(__file__).parents[3]
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    assert f"\n{_table.summary()}\n" in readme
+    text = (root / "docs" / "frameworks.md").read_text(encoding="utf-8")
+    assert f"\n{_table.table()}\n" in text
     assert f"their own: {', '.join(sorted(_catalog.ASIDE))}." in " ".join(text.split())
 
 

@@ -298,21 +298,3 @@ def is_known(module: str) -> bool:
         return False
     roots = {name.partition(".")[0] for one in FRAMEWORKS for name in one.waits_for}
     return root in roots or root in ASIDE
-
-
-def table() -> str:
-    """The README's table: what is recorded of each framework."""
-    head = ("framework", "stages", "one trace per", "queue", "counted", "across")
-    rows = [head, ("---",) * len(head)]
-    rows += [
-        (
-            f"{one.name} `{one.versions}`",
-            one.stages,
-            one.trace or "-",
-            one.queue or "-",
-            one.events or "-",
-            one.across or "-",
-        )
-        for one in FRAMEWORKS
-    ]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
