@@ -9,23 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from stagelight import _names, _own_names
 from stagelight._capture import read_capture
 from stagelight._declared import read_stages
-from stagelight._errors import ConfigurationError
+from stagelight._refusals import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-def refuse(value: object, place: str, accepted: str) -> ConfigurationError:
-    """The error for a value that cannot be right.
-
-    Args:
-        value: It.
-        place: Where it was given.
-        accepted: What would be right.
-    """
-    return ConfigurationError(
-        f"{place}: {value!r} is not accepted; it takes {accepted}"
-    )
 
 
 def _read_name(value: object, place: str) -> str:

@@ -14,9 +14,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from stagelight._accepted import READERS, refuse
+from stagelight._accepted import READERS
 from stagelight._declared import from_configuration_file
 from stagelight._errors import ConfigurationError
+from stagelight._refusals import refuse, unknown_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -129,15 +130,8 @@ def load(
 
 
 def _known(given: str, key: str | None, origin: str, known: list[str]) -> None:
-    if key in READERS:
-        return
-    import difflib
-
-    near = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}? " if near else ""
-    raise ConfigurationError(
-        f"{origin}: unknown key {given!r}; {hint}known are {', '.join(known)}"
-    )
+    if key not in READERS:
+        raise unknown_key(given, origin, known)
 
 
 def _here() -> Path | None:

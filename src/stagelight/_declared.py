@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from stagelight import _names
 from stagelight._errors import ConfigurationError
 from stagelight._patterns import FORM, Pattern, parse_pattern
+from stagelight._refusals import refuse, unknown_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,7 +41,7 @@ def read_stages(value: object, place: str) -> tuple[Pattern, ...]:
         ConfigurationError: It is none.
     """
     if not isinstance(value, list):
-        raise _refuse(value, place, f"a list, each {_ACCEPTED}")
+        raise refuse(value, place, f"a list, each {_ACCEPTED}")
     found = []
     for one in value:
         if isinstance(one, str):
@@ -48,29 +49,17 @@ def read_stages(value: object, place: str) -> tuple[Pattern, ...]:
         elif isinstance(one, dict):
             found.append(_read_table(one, place))
         else:
-            raise _refuse(one, place, _ACCEPTED)
+            raise refuse(one, place, _ACCEPTED)
     return tuple(found)
-
-
-def _refuse(value: object, place: str, accepted: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"{place}: {value!r} is not accepted; it takes {accepted}"
-    )
 
 
 def _read_table(table: Mapping[str, Any], place: str) -> Pattern:
     for key in table:
         if key not in _KEYS:
-            import difflib  # only where something is misspelt
-
-            near = difflib.get_close_matches(str(key), _KEYS, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise ConfigurationError(
-                f"{place}: unknown key {key!r}; {hint}known are {', '.join(_KEYS)}"
-            )
+            raise unknown_key(key, place, _KEYS)
     target = table.get("target")
     if not isinstance(target, str):
-        raise _refuse(target, f"{place}: target", FORM)
+        raise refuse(target, f"{place}: target", FORM)
     name = table.get("name")
     if name is not None:
         target = f"{target}={_text(name, f'{place}: name')}"
@@ -86,7 +75,7 @@ def _read_table(table: Mapping[str, Any], place: str) -> Pattern:
 def _text(value: object, place: str) -> str:
     if isinstance(value, str) and value.strip():
         return value.strip()
-    raise _refuse(value, place, "a text")
+    raise refuse(value, place, "a text")
 
 
 def _label(value: object, place: str) -> str | None:
@@ -94,7 +83,7 @@ def _label(value: object, place: str) -> str | None:
         return None
     text = _text(value, place)
     if len(text) > _names.MAX_NAME or not text.isprintable():
-        raise _refuse(value, place, f"1 to {_names.MAX_NAME} printable characters")
+        raise refuse(value, place, f"1 to {_names.MAX_NAME} printable characters")
     return text
 
 
@@ -103,7 +92,7 @@ def _path(value: object, place: str) -> str | None:
         return None
     text = _text(value, place)
     if not all(part.replace("-", "_").isidentifier() for part in text.split(".")):
-        raise _refuse(value, place, "an attribute or key, or several as meta.id")
+        raise refuse(value, place, "an attribute or key, or several as meta.id")
     return text
 
 
@@ -112,7 +101,7 @@ def _kind(value: object, place: str) -> str:
         return KINDS[0]
     kind = str(value).strip().lower()
     if kind not in KINDS:
-        raise _refuse(value, place, f"one of {', '.join(KINDS)}")
+        raise refuse(value, place, f"one of {', '.join(KINDS)}")
     return kind
 
 
@@ -123,7 +112,7 @@ def _seconds(value: object, place: str) -> float:
         return float(value)
     found = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     if found is None:
-        raise _refuse(value, place, "seconds as a number, or a text such as 5ms")
+        raise refuse(value, place, "seconds as a number, or a text such as 5ms")
     return float(found[1]) * _UNITS[found[2]]
 
 
@@ -171,14 +160,14 @@ def _included(document: Any, path: str) -> Iterator[dict[str, Any]]:
     if found is None:
         return
     if not isinstance(found, list):
-        raise _refuse(found, place, "a list of classes with their methods")
+        raise refuse(found, place, "a list of classes with their methods")
     for entry in found:
         if not isinstance(entry, dict) or not isinstance(entry.get("methods"), list):
-            raise _refuse(entry, place, "class (or module), and methods")
+            raise refuse(entry, place, "class (or module), and methods")
         for method in entry["methods"]:
             known = {"name": method} if isinstance(method, str) else method
             if not isinstance(known, dict) or not isinstance(known.get("name"), str):
-                raise _refuse(method, f"{place}: methods", "a name, and span_kind")
+                raise refuse(method, f"{place}: methods", "a name, and span_kind")
             table = {key: value for key, value in known.items() if key != "name"}
             if "stage" in table:
                 table["name"] = table.pop("stage")
@@ -190,6 +179,6 @@ def _target(entry: Mapping[str, Any], method: str, place: str) -> str:
         return f"{entry['module']}:{method}"
     kind = entry.get("class")
     if not isinstance(kind, str) or not ({".", ":"} & set(kind)):
-        raise _refuse(kind, f"{place}: class", "package.module.Class")
+        raise refuse(kind, f"{place}: class", "package.module.Class")
     module, _, name = kind.partition(":") if ":" in kind else kind.rpartition(".")
     return f"{module}:{name}.{method}"

@@ -26,6 +26,7 @@ LAYERS = [
             "_own_names",
             "_names",
             "_errors",
+            "_refusals",
             "_model",
             "_insights",
             "_patterns",

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from stagelight._refusals import nearest
 from stagelight.alerts._expressions import (
     RANGES,
     Absent,
@@ -129,9 +130,7 @@ class _Parser:
                 while self.take(","):
                     on.append(self.target(condition))
             else:
-                import difflib
-
-                near = difflib.get_close_matches(self.now.text, _WORDS, 1)
+                near = nearest(self.now.text, _WORDS, cutoff=0.6)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 message = f"{self.now.text!r} is not expected here{hint}"
                 raise self.error(message)
@@ -254,9 +253,7 @@ class _Parser:
         raise self.error(f"expected a source or a number, not {found}", token)
 
     def unknown(self, text: str, known: list[str]) -> str:
-        import difflib
-
-        near = difflib.get_close_matches(text, known, 1, 0.5)
+        near = nearest(text, known)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
         return f"unknown name {text!r}; {hint}"
 

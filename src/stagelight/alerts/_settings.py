@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Union
 
 from stagelight._errors import ConfigurationError
+from stagelight._refusals import unknown_key
 from stagelight.alerts._defaults import TEMPLATES, Template
 from stagelight.alerts._rule import RUNBOOK, Rule, user_rule
 
@@ -90,14 +91,7 @@ def read(given: Given, scale: float | None = None) -> AlertSettings:
                 )
             overrides.append((name, on, dict(value)))
         elif key not in _KEYS:
-            known = [*_KEYS, *sorted(names)]
-            import difflib
-
-            near = difflib.get_close_matches(name, known, 1, 0.5)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise ConfigurationError(
-                f"alerts: unknown key {key!r}; {hint}known are {', '.join(known)}"
-            )
+            raise unknown_key(key, "alerts", [*_KEYS, *sorted(names)], name)
     stretch = _positive(table, "scale", 1.0) if scale is None else scale
     rules = [*_defaults(overrides), *_own(table.get("rules", []))]
     addresses = {kind: _address(table, kind) for kind in ("runbooks", *_ADDRESSES)}

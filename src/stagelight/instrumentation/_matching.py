@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from stagelight import _guard
+from stagelight._refusals import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -102,9 +103,7 @@ def complain(candidates: Callable[[list[Pattern]], Iterable[str]]) -> None:
     for pattern in missed:
         UNMATCHED.add(str(pattern))
         wanted = f"{pattern.module}:{pattern.target}"
-        import difflib  # only where something is misspelt
-
-        near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
+        near = nearest(wanted, known, most=3)
         _guard.warn_once(
             f"missed {pattern}",
             "stagelight: the pattern %s matched nothing; %s",
