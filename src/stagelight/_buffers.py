@@ -51,6 +51,11 @@ class QueueRecord:
         self.peak = Peak()
         self._blocked_floor = 0
 
+    def enqueue(self) -> None:
+        """Count a put that went by without the observed queue's own lock."""
+        with self.lock:
+            self.enqueued += 1
+
     def refuse(self, reason: str) -> None:
         """Count a put that the queue did not take."""
         with self.lock:

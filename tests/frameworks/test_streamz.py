@@ -111,6 +111,7 @@ def test_logged_traceback(receiver: OtlpReceiver, tmp_path: Path):
     observed = observe(receiver, logging, cwd=tmp_path)
     assert 'raise ValueError("three")' in observed.run.stderr
     assert "_patches.py" not in observed.run.stderr
+    assert "_wrapping.py" not in observed.run.stderr
 
 
 def test_buffer(receiver: OtlpReceiver, tmp_path: Path):

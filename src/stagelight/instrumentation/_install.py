@@ -44,7 +44,8 @@ def install(settings: Settings, *, complaining: bool = True) -> None:
     _detail.set_up(settings.detail, settings.cost_budget)
     if settings.event_id:
         EVENT_KEY[:] = settings.event_id.split(".")
-    joints: tuple[Callable[[], object], ...] = (
+    _each(
+        "instrument",
         _queues.install,
         _executors.install,
         _threads.install,
@@ -52,11 +53,6 @@ def install(settings: Settings, *, complaining: bool = True) -> None:
         _classes.install,
         _frameworks.install,
     )
-    for joint in joints:
-        try:
-            joint()
-        except Exception as error:  # noqa: BLE001, PERF203 - the others are to be put in
-            _guard.caught("instrument", error)
     if complaining:
         atexit.register(complain)
 
@@ -72,7 +68,8 @@ def uninstall() -> None:
         return
     _INSTALLED.clear()
     atexit.unregister(complain)
-    for undo in (
+    _each(
+        "uninstrument",
         _hooks.clear,
         _made.unwatch,
         _threads.uninstall,
@@ -80,8 +77,13 @@ def uninstall() -> None:
         _targets.uninstall,
         _script.uninstall,
         _frameworks.uninstall,
-    ):
+    )
+
+
+def _each(place: str, *joints: Callable[[], object]) -> None:
+    """Put in or undo each of several joints, whatever becomes of the others."""
+    for joint in joints:
         try:
-            undo()
-        except Exception as error:  # noqa: BLE001, PERF203 - the others are to be undone
-            _guard.caught("uninstrument", error)
+            joint()
+        except Exception as error:  # noqa: BLE001, PERF203 - the others are to follow
+            _guard.caught(place, error)

@@ -143,11 +143,9 @@ class Call:
 
     def _interpret(self, error: BaseException) -> None:
         """Raise what an error stands for, if anything, in its place."""
-        meant = None
-        try:
-            meant = self.meaning(error) if self.meaning is not None else None
-        except Exception as problem:  # noqa: BLE001 - never into the framework
-            _guard.caught("framework", problem)
+        if self.meaning is None:
+            return
+        meant = self._quietly(self.meaning, error)
         if meant is not None:
             trace = error.__traceback__
             self._meant = meant, error, trace
@@ -155,11 +153,9 @@ class Call:
 
     def _pass(self, result: Any) -> Any:
         """The result, or the error that it stands for."""
-        error = None
-        try:
-            error = self.judge(result) if self.judge is not None else None
-        except Exception as problem:  # noqa: BLE001 - never into the framework
-            _guard.caught("framework", problem)
+        if self.judge is None:
+            return result
+        error = self._quietly(self.judge, result)
         if error is not None:
             self._verdict = error, result, error.__traceback__
             raise error
@@ -183,11 +179,12 @@ class Call:
             self.step.drop(reason, self.event)
 
     @staticmethod
-    def _quietly(tell: Callable[..., object], *args: Any) -> None:
+    def _quietly(ask: Callable[..., Any], *args: Any) -> Any:
         try:
-            tell(*args)
+            return ask(*args)
         except Exception as problem:  # noqa: BLE001 - never into the framework
             _guard.caught("framework", problem)
+            return None
 
 
 means(f"{__name__}.Again", _names.CANCELLED)

@@ -1,39 +1,32 @@
-"""Wrapping a framework's functions so that it can be undone, and nothing gets out."""
+"""Wrapping a framework's functions so that it can be undone."""
 
 from __future__ import annotations
 
 import functools
 import inspect
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry import context as otel_context
-
 from stagelight import _guard
 from stagelight._aside import step_aside
-from stagelight._journey import enclosing
-from stagelight._outcomes import CODE_FILE
-from stagelight._workers import this_worker
 from stagelight.instrumentation.frameworks._wrapper import Wrapper
+from stagelight.instrumentation.frameworks._wrapping import (
+    PLACE,
+    observed,
+    quietly,
+    told,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stagelight.instrumentation.frameworks._calls import Call
+    from stagelight.instrumentation.frameworks._wrapping import Look, Observe
 
-    Observe = Callable[[Any, tuple[Any, ...], dict[str, Any]], Call | None]
-    Direct = Callable[[], Callable[[Any, tuple[Any, ...], dict[str, Any]], Any] | None]
-    Look = Callable[[Any, tuple[Any, ...], dict[str, Any]], object]
+    Enter = Callable[
+        [Any, tuple[Any, ...], dict[str, Any]], Callable[[], object] | None
+    ]
     Tell = Callable[[Any, tuple[Any, ...], dict[str, Any], Any], object]
-
-#: What ``opentelemetry.instrumentation.utils`` sets, without importing it.
-_SUPPRESSED: Final = "suppress_instrumentation"
-_PLACE: Final = "framework"
-
-
-def suppressed() -> bool:
-    """Whether this context wants no telemetry, as exporters do."""
-    return bool(otel_context.get_value(_SUPPRESSED))
 
 
 class Patches:
@@ -84,35 +77,7 @@ class Patches:
             tell: Gets instance, arguments, keyword arguments, and the result or the
                 exception.
         """
-        original = inspect.getattr_static(owner, name)
-        inner = getattr(original, "__func__", original)
-
-        def wrapper(
-            wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-        ) -> Any:
-            try:
-                result = wrapped(*args, **kwargs)
-            except BaseException as error:
-                step_aside(error)
-                quietly(tell, instance, args, kwargs, error)
-                raise
-            quietly(tell, instance, args, kwargs, result)
-            return result
-
-        async def awaited(
-            wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-        ) -> Any:
-            try:
-                result = await wrapped(*args, **kwargs)
-            except BaseException as error:
-                step_aside(error)
-                quietly(tell, instance, args, kwargs, error)
-                raise
-            quietly(tell, instance, args, kwargs, result)
-            return result
-
-        chosen: Any = awaited if inspect.iscoroutinefunction(inner) else wrapper
-        self.put(owner, name, Wrapper(original, chosen))
+        self.put(owner, name, told(inspect.getattr_static(owner, name), tell))
 
     def accepted(self, owner: Any, name: str, tell: Tell) -> None:
         """Tell of calls that returned True, as ``after``; others cost next to nothing.
@@ -146,18 +111,30 @@ class Patches:
             name: The function's name in it.
             tell: Gets ``perf_counter()`` at the begin.
         """
+        self.within(owner, name, lambda *_: partial(quietly, tell, perf_counter()))
+
+    def within(self, owner: Any, name: str, enter: Enter) -> None:
+        """Do something before each call, and undo it when the call has ended.
+
+        Args:
+            owner: A class or module.
+            name: The name of a function in it that is no coroutine function.
+            enter: Gets instance, arguments and keyword arguments, and gives what to
+                do in the end, which must not fail, or None.
+        """
 
         def wrapper(
-            wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+            wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
         ) -> Any:
-            began = perf_counter()
+            leave = quietly(enter, instance, args, kwargs)
             try:
                 return wrapped(*args, **kwargs)
             except BaseException as error:
                 step_aside(error)
                 raise
             finally:
-                quietly(tell, began)
+                if leave is not None:
+                    leave()
 
         original = inspect.getattr_static(owner, name)
         self.put(owner, name, Wrapper(original, wrapper))
@@ -205,105 +182,9 @@ class Patches:
                 else:
                     setattr(owner, name, own)
             except Exception as error:  # noqa: BLE001 - the others are to be put back
-                _guard.caught(_PLACE, error)
+                _guard.caught(PLACE, error)
         while self._undo:
             quietly(self._undo.pop())
 
 
 _ABSENT: Final = object()
-
-
-def observed(function: Any, observe: Observe, direct: Direct | None = None) -> Any:
-    """A function that runs its calls as ``observe`` says, and is equal to the original.
-
-    Args:
-        function: A function, coroutine function or bound method.
-        observe: Gives the ``Call``, or None.
-        direct: Gives what runs the call of a function that is no coroutine function,
-            or None where ``observe`` is to be asked; must not fail.
-    """
-    inner = getattr(function, "__func__", function)
-    coroutine = inspect.iscoroutinefunction(inner)
-    wrapper = (_coroutine if coroutine else _plain)(observe)
-    if direct is not None and not coroutine:
-        wrapper = _directly(direct, wrapper)
-    return Wrapper(function, wrapper)
-
-
-def quietly(function: Callable[..., object], *args: Any) -> Any:
-    """What a function of ours returns, None where it raises or nothing is wanted.
-
-    Args:
-        function: The function.
-        args: Its arguments.
-    """
-    try:
-        if not suppressed():
-            return function(*args)
-    except Exception as error:  # noqa: BLE001 - never into the framework
-        _guard.caught(_PLACE, error)
-    return None
-
-
-def _trim(error: BaseException) -> None:
-    """Drop our frames from the start of a traceback, but for one where calls nest.
-
-    By that one the observed call around this one sees that the error was reported.
-    """
-    trace = error.__traceback__
-    step_aside(error)
-    if enclosing(this_worker()) is None:
-        return
-    while trace is not None and trace.tb_frame.f_code.co_filename != CODE_FILE:
-        trace = trace.tb_next
-    if trace is not None and trace is not error.__traceback__:
-        trace.tb_next = error.__traceback__
-        error.__traceback__ = trace
-
-
-def _plain(observe: Observe) -> Any:
-    def wrapper(
-        wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        call = quietly(observe, instance, args, kwargs)
-        if call is None:
-            return wrapped(*args, **kwargs)
-        try:
-            return call.run(wrapped, args, kwargs)
-        except BaseException as error:
-            _trim(error)
-            raise
-
-    return wrapper
-
-
-def _directly(direct: Direct, asking: Any) -> Any:
-    def wrapper(
-        wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        call = None if suppressed() else direct()
-        try:
-            if call is None:
-                return asking(wrapped, instance, args, kwargs)
-            return call(wrapped, args, kwargs)
-        except BaseException as error:
-            _trim(error)
-            raise
-
-    return wrapper
-
-
-def _coroutine(observe: Observe) -> Any:
-    async def wrapper(
-        wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        call = quietly(observe, instance, args, kwargs)
-        if call is None:
-            return await wrapped(*args, **kwargs)
-        try:
-            return await call.run_async(wrapped, args, kwargs)
-        except BaseException as error:
-            _trim(error)
-            raise
-
-    return wrapper

@@ -6,19 +6,16 @@ same one already, is no event of the queue, and no trace is left of it.
 
 from __future__ import annotations
 
-import inspect
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Protocol
 
-from stagelight._aside import step_aside
 from stagelight._carrier import pack
 from stagelight._journey import open_journey
 from stagelight._tracer import TRACER
 from stagelight._turns import carry
 from stagelight._workers import this_worker
 from stagelight.instrumentation.frameworks._delivery import SENT
-from stagelight.instrumentation.frameworks._patches import quietly
-from stagelight.instrumentation.frameworks._wrapper import Wrapper
+from stagelight.instrumentation.frameworks._wrapping import told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,8 +86,7 @@ class Parcel:
         if root is not None:
             root.end()
         if self._count:
-            with self._record.lock:
-                self._record.enqueued += 1
+            self._record.enqueue()
 
     def refused(self, reason: str) -> None:
         """The broker does not have it.
@@ -116,43 +112,18 @@ def sending(
         verdict: Looks at a result, and says why nothing was sent, if so.
     """
 
-    def end(parcel: Sent | None, result: Any, error: BaseException | None) -> None:
+    def end(parcel: Sent | None, outcome: Any) -> None:
         if parcel is None:
             return
-        reason = verdict(result) if error is None and verdict is not None else None
-        if error is not None:
-            kind = type(error)
-            reason = f"{kind.__module__}.{kind.__qualname__}"
+        reason = None
+        if isinstance(outcome, BaseException):
+            kind = type(outcome)
+            reason = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
+        elif verdict is not None:
+            reason = verdict(outcome)
         if reason is None:
             parcel.accepted()
         else:
-            parcel.refused(reason.removeprefix("builtins."))
+            parcel.refused(reason)
 
-    def plain(
-        wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        parcel = quietly(pack, instance, args, kwargs)
-        try:
-            result = wrapped(*args, **kwargs)
-        except BaseException as error:
-            step_aside(error)
-            quietly(end, parcel, None, error)
-            raise
-        quietly(end, parcel, result, None)
-        return result
-
-    async def awaited(
-        wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        parcel = quietly(pack, instance, args, kwargs)
-        try:
-            result = await wrapped(*args, **kwargs)
-        except BaseException as error:
-            step_aside(error)
-            quietly(end, parcel, None, error)
-            raise
-        quietly(end, parcel, result, None)
-        return result
-
-    inner = getattr(function, "__func__", function)
-    return Wrapper(function, awaited if inspect.iscoroutinefunction(inner) else plain)
+    return told(function, end, pack)

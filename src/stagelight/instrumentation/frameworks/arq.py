@@ -17,10 +17,10 @@ from stagelight import _guard, _names
 from stagelight.instrumentation.frameworks._brokers import broker_queue
 from stagelight.instrumentation.frameworks._calls import Call
 from stagelight.instrumentation.frameworks._delivery import KEY, receive
-from stagelight.instrumentation.frameworks._patches import observed
 from stagelight.instrumentation.frameworks._sending import Parcel, sending
 from stagelight.instrumentation.frameworks._steps import means, qualified, step
 from stagelight.instrumentation.frameworks._wrapper import Wrapper
+from stagelight.instrumentation.frameworks._wrapping import observed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,8 +159,7 @@ def _observer(
         record = broker_queue(queue, _RULE)
         if job.attempt > 1:
             made.retry()
-            with record.lock:
-                record.enqueued += 1
+            record.enqueue()
         delivery = receive(_RECEIVED.get(), record, sent_ns=due)
         return Call(made, job, delivery, meaning=_meaning(limit))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from stagelight import _guard
 from stagelight.instrumentation.frameworks._brokers import broker_queue
 from stagelight.instrumentation.frameworks._delivery import KEY
-from stagelight.instrumentation.frameworks._patches import suppressed
+from stagelight.instrumentation.frameworks._wrapping import suppressed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,9 +50,7 @@ def _published(headers: Any = None, routing_key: Any = None, **_: Any) -> None:
     try:
         if suppressed() or not isinstance(headers, dict):
             return
-        record = _record(str(routing_key or ""))
-        with record.lock:
-            record.enqueued += 1
+        _record(str(routing_key or "")).enqueue()
     except Exception as error:  # noqa: BLE001 - never into Celery
         _guard.caught("framework", error)
 

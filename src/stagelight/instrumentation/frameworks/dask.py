@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import weakref
 from contextvars import ContextVar
+from functools import partial
 from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,7 +34,6 @@ from stagelight.instrumentation.frameworks._delivery import (
     part,
     root,
 )
-from stagelight.instrumentation.frameworks._patches import suppressed
 from stagelight.instrumentation.frameworks._steps import step
 from stagelight.instrumentation.frameworks._wrapper import Wrapper
 
@@ -63,27 +63,17 @@ def _client(module: Any, patches: Patches) -> None:
     original = client._graph_to_futures  # noqa: SLF001 - distributed's own
     patches.put(client, "_graph_to_futures", Wrapper(original, _submit))
     for name in ("submit", "map"):
-        patches.put(client, name, Wrapper(getattr(client, name), _with_arguments))
+        patches.within(client, name, _with_arguments)
 
 
-def _with_arguments(wrapped: Any, _client: Any, args: Any, kwargs: Any) -> Any:
+def _with_arguments(
+    _client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Callable[[], None] | None:
     """Submit a call that goes on with what its arguments' call began."""
-    found: dict[str, str] | None = None
-    try:
-        if _CARRIERS and not suppressed():
-            found = _common(_futures((*args[1:], *kwargs.values())))
-    except Exception as error:  # noqa: BLE001 - never into Dask
-        _guard.caught("framework", error)
-    if found is None:
-        return wrapped(*args, **kwargs)
-    token = _ARGUMENTS.set(found)
-    try:
-        return wrapped(*args, **kwargs)
-    except BaseException as error:
-        step_aside(error)
-        raise
-    finally:
-        _ARGUMENTS.reset(token)
+    found = None
+    if _CARRIERS:
+        found = _common(_futures((*args[1:], *kwargs.values())))
+    return None if found is None else partial(_ARGUMENTS.reset, _ARGUMENTS.set(found))
 
 
 def _futures(values: Iterable[Any]) -> Iterator[dict[str, str]]:

@@ -7,10 +7,10 @@ inside of a worker only: called as a function, an actor is the caller's affair.
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _names
-from stagelight._aside import step_aside
 from stagelight.instrumentation.frameworks._brokers import broker_queue
 from stagelight.instrumentation.frameworks._calls import Call
 from stagelight.instrumentation.frameworks._delivery import (
@@ -19,10 +19,8 @@ from stagelight.instrumentation.frameworks._delivery import (
     is_inside,
     receive,
 )
-from stagelight.instrumentation.frameworks._patches import suppressed
 from stagelight.instrumentation.frameworks._sending import Parcel
 from stagelight.instrumentation.frameworks._steps import Step, means, qualified, step
-from stagelight.instrumentation.frameworks._wrapper import Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,22 +73,15 @@ def _worker(module: Any, patches: Patches) -> None:
 
 
 def _composition(module: Any, patches: Patches) -> None:
-    group = module.group
-    patches.put(group, "run", Wrapper(group.run, _run_group))
+    patches.within(module.group, "run", _run_group)
 
 
-def _run_group(wrapped: Any, _group: Any, args: Any, kwargs: Any) -> Any:
+def _run_group(_group: Any, _args: Any, _kwargs: Any) -> Callable[[], None] | None:
     """The messages of a group are one run, and so one trace."""
-    outer = _NOW.group
-    if outer is None and not is_inside() and not suppressed():
-        _NOW.group = here()
-    try:
-        return wrapped(*args, **kwargs)
-    except BaseException as error:
-        step_aside(error)
-        raise
-    finally:
-        _NOW.group = outer
+    if _NOW.group is not None or is_inside():
+        return None
+    _NOW.group = here()
+    return partial(setattr, _NOW, "group", None)
 
 
 def _processed(_thread: Any, _args: Any, _kwargs: Any, _result: object) -> None:

@@ -18,9 +18,9 @@ from stagelight.instrumentation.frameworks._delivery import (
     part,
     root,
 )
-from stagelight.instrumentation.frameworks._patches import observed
 from stagelight.instrumentation.frameworks._steps import Step, qualified, step
 from stagelight.instrumentation.frameworks._wrapper import Wrapper
+from stagelight.instrumentation.frameworks._wrapping import observed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

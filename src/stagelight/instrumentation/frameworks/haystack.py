@@ -13,9 +13,9 @@ from stagelight import _guard
 from stagelight.instrumentation.frameworks._calls import Call
 from stagelight.instrumentation.frameworks._delivery import is_inside, root
 from stagelight.instrumentation.frameworks._lazy import Lazy
-from stagelight.instrumentation.frameworks._patches import suppressed
 from stagelight.instrumentation.frameworks._steps import Step, qualified, step
 from stagelight.instrumentation.frameworks._wrapper import Wrapper
+from stagelight.instrumentation.frameworks._wrapping import suppressed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _names
-from stagelight._aside import step_aside
 from stagelight.instrumentation.frameworks._brokers import broker_queue
 from stagelight.instrumentation.frameworks._calls import Call
 from stagelight.instrumentation.frameworks._delivery import (
@@ -24,10 +23,9 @@ from stagelight.instrumentation.frameworks._delivery import (
     receive,
     root,
 )
-from stagelight.instrumentation.frameworks._patches import observed, suppressed
 from stagelight.instrumentation.frameworks._sending import Parcel, sending
 from stagelight.instrumentation.frameworks._steps import Step, means, step
-from stagelight.instrumentation.frameworks._wrapper import Wrapper
+from stagelight.instrumentation.frameworks._wrapping import observed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,9 +54,7 @@ def _api(module: Any, patches: Patches) -> None:
     for name, pack in (("enqueue", _enqueue), ("add_schedule", _schedule)):
         patches.put(kind, name, sending(vars(kind)[name], pack))
     if "_enqueue_chord" in vars(kind):
-        patches.put(
-            kind, "_enqueue_chord", Wrapper(vars(kind)["_enqueue_chord"], _chord)
-        )
+        patches.within(kind, "_enqueue_chord", _chord)
     patches.before(kind, "serialize_task", _serialize)
     patches.after(kind, "deserialize_task", _deserialized)
     patches.after(kind, "dequeue", _dequeued)
@@ -102,19 +98,11 @@ def _schedule(
     return _pack(task, huey, count=False)
 
 
-def _chord(wrapped: Any, _huey: Any, args: Any, kwargs: Any) -> Any:
+def _chord(_huey: Any, _args: Any, _kwargs: Any) -> Callable[[], None] | None:
     """Tasks whose results one more task gets are one run, and so one trace."""
-    token = None
-    if _CURRENT.get() is None and not is_inside() and not suppressed():
-        token = _CURRENT.set(here())
-    try:
-        return wrapped(*args, **kwargs)
-    except BaseException as error:
-        step_aside(error)
-        raise
-    finally:
-        if token is not None:
-            _CURRENT.reset(token)
+    if _CURRENT.get() is not None or is_inside():
+        return None
+    return partial(_CURRENT.reset, _CURRENT.set(here()))
 
 
 def _pack(task: Any, huey: Any, *, count: bool) -> Parcel:

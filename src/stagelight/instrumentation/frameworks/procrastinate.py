@@ -16,9 +16,9 @@ from stagelight._aside import step_aside
 from stagelight.instrumentation.frameworks._brokers import broker_queue
 from stagelight.instrumentation.frameworks._calls import Call
 from stagelight.instrumentation.frameworks._delivery import KEY, receive
-from stagelight.instrumentation.frameworks._patches import suppressed
 from stagelight.instrumentation.frameworks._sending import Parcel, sending
 from stagelight.instrumentation.frameworks._steps import qualified, step
+from stagelight.instrumentation.frameworks._wrapping import suppressed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,8 +81,7 @@ class _Batch:
         for parcel in self.parcels:
             parcel.accepted()
         for record in self.records:
-            with record.lock:
-                record.enqueued += 1
+            record.enqueue()
 
     def refused(self, reason: str) -> None:
         """The database has none of them.
@@ -129,9 +128,7 @@ def _put_back(_manager: Any, args: Any, kwargs: Any, result: object) -> None:
     """A job that is to be tried again is in its queue once more."""
     if not isinstance(result, BaseException):
         job = kwargs["job"] if "job" in kwargs else args[0]
-        record = broker_queue(job.queue, _RULE)
-        with record.lock:
-            record.enqueued += 1
+        broker_queue(job.queue, _RULE).enqueue()
 
 
 async def _middleware(call_next: Any, context: Any, _worker: Any) -> Any:

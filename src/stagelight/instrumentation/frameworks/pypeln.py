@@ -25,9 +25,9 @@ from stagelight.instrumentation.frameworks._brokers import LocalQueue
 from stagelight.instrumentation.frameworks._calls import Call
 from stagelight.instrumentation.frameworks._delivery import Delivery, here
 from stagelight.instrumentation.frameworks._lazy import Lazy
-from stagelight.instrumentation.frameworks._patches import observed, suppressed
 from stagelight.instrumentation.frameworks._steps import Step, qualified, step
 from stagelight.instrumentation.frameworks._wrapper import Wrapper
+from stagelight.instrumentation.frameworks._wrapping import observed, suppressed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

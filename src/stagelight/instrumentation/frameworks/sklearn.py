@@ -25,10 +25,10 @@ from stagelight.instrumentation.frameworks._estimators import (
     Running,
     members_of,
 )
-from stagelight.instrumentation.frameworks._patches import observed
 from stagelight.instrumentation.frameworks._spans import set_on_span
 from stagelight.instrumentation.frameworks._steps import step
 from stagelight.instrumentation.frameworks._wrapper import Wrapper
+from stagelight.instrumentation.frameworks._wrapping import observed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,9 +19,9 @@ from stagelight._tracer import TRACER
 from stagelight.instrumentation.frameworks._calls import Call
 from stagelight.instrumentation.frameworks._delivery import root
 from stagelight.instrumentation.frameworks._lazy import Lazy
-from stagelight.instrumentation.frameworks._patches import observed, suppressed
 from stagelight.instrumentation.frameworks._steps import Step, qualified, step
 from stagelight.instrumentation.frameworks._wrapper import Wrapper
+from stagelight.instrumentation.frameworks._wrapping import observed, suppressed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -20,8 +20,8 @@ from stagelight.instrumentation.frameworks._delivery import (
     here,
     is_inside,
 )
-from stagelight.instrumentation.frameworks._patches import observed
 from stagelight.instrumentation.frameworks._steps import qualified, step
+from stagelight.instrumentation.frameworks._wrapping import observed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
