@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from harness import OtlpReceiver
 
-PROGRAM = """
+SHOUT = """
 import sys
 import spacy
 from spacy.language import Language
@@ -23,6 +23,10 @@ def shout(doc):
     return doc
 
 nlp = spacy.blank("en")
+"""
+PROGRAM = (
+    SHOUT
+    + """
 nlp.add_pipe("sentencizer")
 nlp.add_pipe("shout", name="loud")
 n_process = int(sys.argv[1])
@@ -46,6 +50,7 @@ def main():
 if __name__ == "__main__":
     main()
 """
+)
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -73,21 +78,14 @@ def test_components(processes: int, receiver: OtlpReceiver, tmp_path: Path):
     assert ("process loud", "process nlp.pipe") in observed.tree()
 
 
-TOLERANT = """
-import spacy
-from spacy.language import Language
-
-@Language.component("shout")
-def shout(doc):
-    if doc.text.startswith("bad"):
-        raise ValueError("bad")
-    return doc
-
-nlp = spacy.blank("en")
+TOLERANT = (
+    SHOUT
+    + """
 nlp.add_pipe("shout")
 nlp.set_error_handler(lambda name, proc, docs, error: print(name, len(docs), error))
 print([doc.text for doc in nlp.pipe(["one", "bad", "two"])])
 """
+)
 
 
 def test_error_handler(receiver: OtlpReceiver, tmp_path: Path):

@@ -153,8 +153,8 @@ class Window:
         worked, total = seconds[_names.BUSY], sum(seconds.values())
         if sight.task:
             # A task that waits inside of a call works on it, and leaves the loop alone.
-            worked, total = max(worked, inside), total - worked + max(worked, inside)
-            total = max(total, 1.0)
+            others, worked = total - worked, max(worked, inside)
+            total = max(others + worked, 1.0)
         total = total or 1.0
         return StageWindow(
             sight=sight,

@@ -68,7 +68,6 @@ _failures.install(Capture(sys.argv[1] + ".other"))
 run(0, 2)
 pipeline.stats()
 _failures.uninstall()
-pipeline.stats()
 if os.geteuid() == 0:
     os.seteuid(65534)
 _failures.install(Capture(sys.argv[1]))

@@ -45,6 +45,23 @@ def lost(text: str) -> int:
     return int(found[1].replace(",", "")) if found else 0
 
 
+def exported(silent: socket.socket, protocol: str, *options: str) -> tuple[str, float]:
+    """Stderr of the program, and its seconds, with an endpoint that is of no use."""
+    started = time.monotonic()
+    done = run_program(
+        PROGRAM,
+        prefix=(*RUN, *options),
+        env={
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}",
+            "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+        },
+    )
+    took = time.monotonic() - started
+    assert (done.returncode, done.stdout) == (0, "failed\n")
+    assert done.stderr.count("stagelight cannot export") == 1
+    return done.stderr, took
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_nobody_listens(protocol: str) -> None:
     """The program's output stays its own, ours is one warning and a true count."""
@@ -52,22 +69,10 @@ def test_nobody_listens(protocol: str) -> None:
     def run() -> float:
         with socket.socket() as silent:
             silent.bind(("127.0.0.1", 0))  # and it never listens
-            endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
-            started = time.monotonic()
-            done = run_program(
-                PROGRAM,
-                prefix=RUN,
-                env={
-                    "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
-                    "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
-                },
-            )
-            took = time.monotonic() - started
-        assert (done.returncode, done.stdout) == (0, "failed\n")
-        assert done.stderr.count("stagelight cannot export") == 1
-        assert re.search("refused|UNAVAILABLE", done.stderr)
+            told, took = exported(silent, protocol)
+        assert re.search("refused|UNAVAILABLE", told)
         # Ten roots and ten spans, one log record, one collection of metrics.
-        assert lost(done.stderr) == 22
+        assert lost(told) == 22
         return took
 
     assert least(run, 4) < 4
@@ -80,20 +85,8 @@ def test_the_endpoint_hangs(protocol: str, tmp_path: Path) -> None:
 
     def run() -> float:
         with socket.create_server(("127.0.0.1", 0)) as silent:
-            endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
-            started = time.monotonic()
-            done = run_program(
-                PROGRAM,
-                prefix=(*RUN, "--json", str(document)),
-                env={
-                    "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
-                    "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
-                },
-            )
-            took = time.monotonic() - started
-        assert (done.returncode, done.stdout) == (0, "failed\n")
-        assert done.stderr.count("stagelight cannot export") == 1
-        assert lost(done.stderr) == 22
+            told, took = exported(silent, protocol, "--json", str(document))
+        assert lost(told) == 22
         process = json.loads(document.read_text(encoding="utf-8"))["process"]
         assert process["uptime"] < took - 4  # without the wait
         assert process["telemetry_dropped"] == {"traces": 20, "logs": 1, "metrics": 1}
