@@ -1,11 +1,17 @@
-"""Whole programs, bare and under ``stagelight run``: their processes' CPU time."""
+"""Whole programs, bare and under ``stagelight run``: their processes' CPU time.
+
+A program runs for seconds, in which the pace of a machine that others use as well goes
+up and down by several percent. So a bare and an observed one run at the same time, each
+on a processor of its own, and once more with the processors exchanged.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from contextlib import ExitStack, contextmanager
+import tempfile
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +28,10 @@ FRAMEWORKS = ROOT / ".venv-frameworks" / "bin" / "python"
 _NOTHING = _HERE / "nothing.py"
 #: Threads of numerical libraries that wait for work burn CPU time.
 _ALONE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+#: How a program is observed.
+WAYS = ("observed", "observed without a page", "observed and exporting")
 
 
 @dataclass(frozen=True)
@@ -55,17 +65,24 @@ PROGRAMS = (
 )
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a program runs, and the servers that it may ask there."""
+
+    processor: int
+    pages: str
+    sink: str
+
+
 @dataclass
 class Times:
-    """Seconds of CPU of one program, by round."""
+    """Seconds of CPU of one program, by way and round: bare, and observed beside it."""
 
     program: Program
-    command: list[str]
     python: str
-    bare: list[float] = field(default_factory=list)
-    observed: list[float] = field(default_factory=list)
-    unseen: list[float] = field(default_factory=list)
-    exporting: list[float] = field(default_factory=list)
+    pairs: dict[str, list[tuple[float, float]]] = field(
+        default_factory=lambda: {way: [] for way in WAYS}
+    )
 
 
 def measure(rounds: int, frameworks: Path, tell: Callable[[str], None]) -> list[Figure]:
@@ -76,26 +93,33 @@ def measure(rounds: int, frameworks: Path, tell: Callable[[str], None]) -> list[
         frameworks: Interpreter that has the frameworks and stagelight.
         tell: Is told how far it is, and what is left out.
     """
+    if not hasattr(os, "sched_setaffinity"):
+        tell("programs are left out: here nobody can choose a processor")
+        return []
+    processors = sorted(os.sched_getaffinity(0))[:2]
     with ExitStack() as stack:
         sink = stack.enter_context(_server(_HERE / "sink.py"))
-        pages = stack.enter_context(_server(_HERE / "pages.py"))
+        places = [
+            Place(one, stack.enter_context(_server(_HERE / "pages.py", one)), sink)
+            for one in (processors[0], processors[-1])
+        ]
         all_times = []
         for program in PROGRAMS:
             python = _interpreter(program, frameworks)
             if not python:
                 tell(f"{program.title} is left out: no {program.needs} in {frameworks}")
                 continue
-            arguments = [pages if one == "PAGES" else one for one in program.arguments]
-            command = [str(program.script), *arguments]
-            all_times.append(Times(program, command, python))
+            all_times.append(Times(program, python))
+        nothing = Program("start", _NOTHING)
         starts = {
-            python: Times(Program("start", _NOTHING), [str(_NOTHING)], python)
+            python: Times(nothing, python)
             for python in dict.fromkeys(times.python for times in all_times)
         }
         for number in range(rounds):
             for times in (*starts.values(), *all_times):
                 tell(f"round {number + 1} of {rounds}: {times.program.title}")
-                _round(times, sink, reverse=number % 2 == 1)
+                for way, pairs in times.pairs.items():
+                    pairs.append(_pair(times, way, places))
     found = [
         figure
         for times in all_times
@@ -115,47 +139,75 @@ def _interpreter(program: Program, frameworks: Path) -> str:
     return str(frameworks) if there else ""
 
 
-def _round(times: Times, sink: str, *, reverse: bool) -> None:
-    """Run a program in each way, every other time in the other order."""
-    run = ["-m", "stagelight", "run", "--no-table"]
-    # A port of its own: at the usual one others may look, and so load the page.
-    observed = [*run, "--listen", "127.0.0.1:0", *times.command]
-    endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": sink}
-    ways: list[tuple[list[float], list[str], dict[str, str]]] = [
-        (times.bare, times.command, {}),
-        (times.observed, observed, {}),
-        (times.unseen, [*run, "--listen", "off", *times.command], {}),
-        (times.exporting, observed, endpoint),
-    ]
-    for seconds, command, variables in reversed(ways) if reverse else ways:
-        seconds.append(_cpu_of([times.python, *command], variables))
+def _pair(times: Times, way: str, places: list[Place]) -> tuple[float, float]:
+    """Seconds of a bare and of an observed one, which have both processors in turn."""
+    there, other = places
+    bare, observed = 0.0, 0.0
+    for mine, beside in ((there, other), (other, there)):
+        with _started(times, "", mine) as one, _started(times, way, beside) as another:
+            observed += _cpu_of(another)
+            bare += _cpu_of(one)
+    return bare / 2, observed / 2
 
 
-def _cpu_of(command: list[str], variables: dict[str, str]) -> float:
+@contextmanager
+def _started(times: Times, way: str, place: Place) -> Iterator[subprocess.Popen[bytes]]:
+    """A program, bare or observed in some way, on one processor."""
+    program = times.program
+    command = [times.python]
+    if way:
+        # As it is typed: that script is what an interpreter's `stagelight` is.
+        command += [
+            str(Path(times.python).with_name("stagelight")),
+            "run",
+            "--no-table",
+        ]
+        # A port of its own: at the usual one others may look, and so load the page.
+        command += ["--listen", "off" if way == WAYS[1] else "127.0.0.1:0"]
+    command.append(str(program.script))
+    command += [place.pages if one == "PAGES" else one for one in program.arguments]
+    exporting = {"OTEL_EXPORTER_OTLP_ENDPOINT": place.sink} if way == WAYS[2] else {}
+    with (
+        tempfile.TemporaryFile() as said,
+        _on(place.processor),
+        subprocess.Popen(
+            command,
+            stdout=said,
+            stderr=said,
+            env={**environment(), **_ALONE, **exporting},
+        ) as process,
+    ):
+        yield process
+        if process.returncode:
+            said.seek(0)
+            raise SystemExit(f"bench: {command} failed\n{said.read().decode()}")
+
+
+@contextmanager
+def _on(processor: int) -> Iterator[None]:
+    """Have what is started in the block run on one processor."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {processor})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _cpu_of(process: subprocess.Popen[bytes]) -> float:
     """Seconds of CPU of a process and the children that it waited for."""
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**environment(), **_ALONE, **variables},
-    )
-    stdout, stderr = process.stdout, process.stderr
-    said = stdout.read() if stdout else b""
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        problem = stderr.read().decode() if stderr else ""
-        raise SystemExit(f"bench: {command} failed\n{said.decode()}{problem}")
-    process.communicate()
     return usage.ru_utime + usage.ru_stime
 
 
 @contextmanager
-def _server(script: Path) -> Iterator[str]:
+def _server(script: Path, processor: int | None = None) -> Iterator[str]:
     """A server that says its port, until the end of the block."""
-    process = subprocess.Popen(
-        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True
-    )
+    with nullcontext() if processor is None else _on(processor):
+        process = subprocess.Popen(
+            [sys.executable, str(script)], stdout=subprocess.PIPE, text=True
+        )
     try:
         port = process.stdout.readline().strip() if process.stdout else ""
         yield f"http://127.0.0.1:{port}"
@@ -166,46 +218,42 @@ def _server(script: Path) -> Iterator[str]:
 
 def _start(times: Times) -> list[Figure]:
     """What a start costs, which weighs little in a program that lasts."""
-    ways = {
-        "bare": times.bare,
-        "observed": times.observed,
-        "observed without a page": times.unseen,
-        "observed and exporting": times.exporting,
-    }
-    found = [
-        Figure(f"start of a program: {way}", tuple(seconds), "s")
-        for way, seconds in ways.items()
-    ]
-    over = zip(times.observed, times.bare, strict=True)
-    added = tuple(observed - bare for observed, bare in over)
+    bare = tuple(bare for pairs in times.pairs.values() for bare, _ in pairs)
+    found = [Figure("start of a program: bare", bare, "s")]
+    for way, pairs in times.pairs.items():
+        seconds = tuple(observed for _, observed in pairs)
+        found.append(Figure(f"start of a program: {way}", seconds, "s"))
+    added = tuple(observed - bare for bare, observed in times.pairs[WAYS[0]])
     return [*found, Figure("start of a program: observed over bare", added, "s", 0.1)]
 
 
 def _figures(times: Times, start: Times) -> list[Figure]:
     title, bound = times.program.title, times.program.bound
-    found = [Figure(f"{title}: bare", tuple(times.bare), "s")]
-    for way, observed, begun in (
-        ("observed", times.observed, start.observed),
-        ("observed without a page", times.unseen, start.unseen),
-        ("observed and exporting", times.exporting, start.exporting),
-    ):
-        whole = zip(observed, times.bare, strict=True)
-        net = list(zip(observed, begun, times.bare, start.bare, strict=True))
+    bare = tuple(bare for pairs in times.pairs.values() for bare, _ in pairs)
+    found = [Figure(f"{title}: bare", bare, "s")]
+    for way, pairs in times.pairs.items():
+        net = [
+            (observed - began_observed, bare - began)
+            for (bare, observed), (began, began_observed) in zip(
+                pairs, start.pairs[way], strict=True
+            )
+        ]
         found += [
             Figure(
                 f"{title}: {way} / bare",
-                tuple(one / other for one, other in whole),
+                tuple(observed / bare for bare, observed in pairs),
                 bound=bound,
             ),
             Figure(
                 f"{title}: {way} / bare, net of the start",
-                tuple((a - b) / (c - d) for a, b, c, d in net),
+                tuple(observed / bare for observed, bare in net),
                 bound=bound,
             ),
             Figure(
                 f"{title}: {way}, added for each of {times.program.events:,} events",
                 tuple(
-                    (a - b - c + d) / times.program.events * 1e6 for a, b, c, d in net
+                    (observed - bare) / times.program.events * 1e6
+                    for observed, bare in net
                 ),
                 "us",
             ),

@@ -1,4 +1,4 @@
-"""``scrapy bench`` with a fixed number of pages: follow every link.
+"""``scrapy bench`` with a fixed number of pages: follow every link, of 100,000 pages.
 
 python crawl.py ADDRESS PAGES
 """
@@ -24,7 +24,7 @@ class Follow(scrapy.Spider):
 
     async def start(self) -> AsyncIterator[Any]:
         """Begin with one page."""
-        yield scrapy.Request(f"{sys.argv[1]}/0/{sys.argv[2]}")
+        yield scrapy.Request(f"{sys.argv[1]}/0/100000")
 
     def parse(self, response: Any) -> Iterator[Any]:
         """Follow what a page links to."""
@@ -33,7 +33,12 @@ class Follow(scrapy.Spider):
 
 
 if __name__ == "__main__":
-    process = CrawlerProcess({"LOG_LEVEL": "WARNING", "TELNETCONSOLE_ENABLED": False})
+    settings = {
+        "LOG_LEVEL": "WARNING",
+        "TELNETCONSOLE_ENABLED": False,
+        "CLOSESPIDER_PAGECOUNT": int(sys.argv[2]),
+    }
+    process = CrawlerProcess(settings)
     crawler = process.create_crawler(Follow)
     process.crawl(crawler)
     process.start()
