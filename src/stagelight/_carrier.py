@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opentelemetry import propagate, trace
+from opentelemetry import trace
 
 from stagelight._journey import Journey
 
@@ -12,6 +12,8 @@ def pack(journey: Journey) -> dict[str, str]:
     carrier: dict[str, str] = {}
     context = journey.ambient if journey.context is None else journey.context
     if context:
+        from opentelemetry import propagate  # which takes milliseconds to load
+
         propagate.inject(carrier, context=context)
     return carrier
 
@@ -25,6 +27,8 @@ def unpack(began: int, carrier: dict[str, str]) -> Journey:
     """
     if not carrier:
         return Journey(began)
+    from opentelemetry import propagate
+
     context = propagate.extract(carrier)
     if trace.get_current_span(context).get_span_context().is_valid:
         return Journey(began, context)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -63,8 +62,7 @@ def _read_table(table: Mapping[str, Any], place: str) -> Pattern:
     name = table.get("name")
     if name is not None:
         target = f"{target}={_text(name, f'{place}: name')}"
-    return replace(
-        parse_pattern(target, place),
+    return parse_pattern(target, place)._replace(
         event_id=_path(table.get("event_id"), f"{place}: event_id"),
         pipeline=_label(table.get("pipeline"), f"{place}: pipeline"),
         span_kind=_kind(table.get("span_kind"), f"{place}: span_kind"),

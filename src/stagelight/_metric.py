@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 COUNTER: Final = "counter"
 UP_DOWN: Final = "updowncounter"
@@ -11,8 +10,7 @@ GAUGE: Final = "gauge"
 HISTOGRAM: Final = "histogram"
 
 
-@dataclass(frozen=True)
-class Metric:
+class Metric(NamedTuple):
     """One row of the metric table.
 
     Attributes:

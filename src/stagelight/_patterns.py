@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Final
+from typing import Final, NamedTuple
 
 from stagelight import _names
 from stagelight._errors import ConfigurationError
@@ -21,8 +20,7 @@ FORM: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(NamedTuple):
     """Functions and methods that are declared as stages.
 
     Attributes:

@@ -20,8 +20,9 @@ from stagelight.cli._modules import hides
 
 #: Lines of stacks that are shown.
 _DEEP: Final = 20
-#: Seconds between two evaluations of the default rules.
-INTERVAL: Final = 5.0
+#: Seconds from the first pipeline to the first evaluation of the default rules: as long
+#: as Prometheus waits between two. None of them holds before two minutes are over.
+FIRST: Final = 15.0
 #: What evaluates, and what that loads as it begins.
 _EVALUATE: Final = ("stagelight.alerts._engine", "stagelight._providers")
 
@@ -36,8 +37,8 @@ def start(plan: Plan) -> None:
     """Evaluate rules, unless the setting ``alerts`` is false.
 
     Rules of one's own are read here, where what is wrong with them can still be told.
-    What evaluates the default ones is loaded when a first interval is over, for which
-    many a program is too short, unless modules of the program may have the same names.
+    What evaluates the default ones is loaded a while after the first pipeline began:
+    many a program is over by then. Not so where its modules may have the same names.
 
     Args:
         plan: With the settings, and whether stderr is the program's alone.
@@ -63,7 +64,7 @@ def start(plan: Plan) -> None:
 
 
 class _Awaited:
-    """The default rules, evaluated from one interval after the first pipeline on.
+    """The default rules, evaluated from a while after the first pipeline on.
 
     Args:
         told: Who is told.
@@ -97,7 +98,7 @@ class _Awaited:
         return self._pid == os.getpid() and self in _sinks.AWAITED
 
     def _run(self) -> None:
-        time.sleep(INTERVAL)
+        time.sleep(FIRST)
         try:
             if not self._wanted():
                 return

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from stagelight import _config
 from stagelight._capture import Capture
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from stagelight._config import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """One run.
 
     Attributes:

@@ -42,7 +42,8 @@ def install() -> None:
         except BaseException as error:
             step_aside(error)
             raise
-        if isinstance(made, type):
+        # Most have none: what follows is for each class of each library.
+        if isinstance(made, type) and (ON_CLASS or "process" in made.__dict__):
             try:
                 _look_at(made, func.__code__.co_filename)
             except Exception as error:  # noqa: BLE001 - never into the program

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stagelight import _guard, _names
 from stagelight._config import Settings
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
 _MOST: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One thing that is observed.
 
     Attributes:
@@ -60,6 +58,9 @@ class Ledger:
     @property
     def pipeline(self) -> Pipeline:
         """The pipeline that everything belongs to, made when something does."""
+        made = self._pipeline
+        if made is not None:
+            return made
         with self.lock:
             if self._pipeline is None:
                 self._pipeline = Pipeline(self.settings.pipeline)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,10 +13,12 @@ from stagelight.instrumentation._origin import asker, is_application
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
+    from types import CodeType, FrameType
 
 _OURS: Final = "__stagelight_made__"
 _PATCHED: Final[list[tuple[type, Any]]] = []
+#: Places in libraries that are known to make objects of a class for themselves.
+_MOST: Final = 64
 
 
 def watch(
@@ -32,6 +35,7 @@ def watch(
     original = kind.__dict__["__init__"]
     if getattr(original, _OURS, False):
         return
+    libraries: dict[int, CodeType] = {}
 
     @wraps(original)
     def made(instance: Any, /, *args: Any, **kwargs: Any) -> None:
@@ -41,11 +45,16 @@ def watch(
             step_aside(error)
             raise
         try:
+            direct = sys._getframe(1)  # noqa: SLF001 - no other way
+            if id(direct.f_code) in libraries:
+                return
             frame = asker(instance, package)
             if frame is not None and is_application(frame.f_code.co_filename):
                 LEDGER.observe(instance, what, frame, given(instance) if given else "")
             else:
                 LEDGER.decline(what, *_by_library(instance, frame))
+                if frame is direct and len(libraries) < _MOST:
+                    libraries[id(frame.f_code)] = frame.f_code
         except Exception as error:  # noqa: BLE001 - never into the program
             _guard.caught("instrument", error)
 

@@ -145,11 +145,11 @@ def test_a_program_with_modules_of_these_names(faulty, tmp_path, hook):
 
 @pytest.fixture
 def hurried(tmp_path: Path) -> tuple[str, ...]:
-    """``stagelight run`` whose first interval is over after 0.3 s."""
+    """``stagelight run`` whose rules are first evaluated after 0.3 s."""
     path = tmp_path / "hurried.py"
     path.write_text(
         "import sys\nfrom stagelight.cli import _alerting\n"
-        "_alerting.INTERVAL = 0.3\nfrom stagelight.cli import main\nmain()\n",
+        "_alerting.FIRST = 0.3\nfrom stagelight.cli import main\nmain()\n",
         encoding="utf-8",
     )
     return (str(path), "run", "--no-table", "--listen", "127.0.0.1:0")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stagelight import _guard
 from stagelight.instrumentation import _hooks
@@ -22,8 +21,7 @@ ASIDE_STATE: Final = "left alone"
 FAILED: Final = "not observed"
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(NamedTuple):
     """What became of one framework that the program imported.
 
     Attributes:
