@@ -95,16 +95,18 @@ bind(PyObject *module, PyObject *arguments, PyObject *names)
     HELPERS(HELPER)
     PyObject *fan_out = PyDict_GetItemString(names, "fan_out");
     PyObject *batch = PyDict_GetItemString(names, "batch");
+    PyObject *detailed = PyDict_GetItemString(names, "detailed");
     if (Py_TYPE(bound.tracer_object) != bound.tracer_type
         || !PyContextVar_CheckExact(bound.current)
         || !PyContextVar_CheckExact(bound.task_turn)
         || !PyType_IsSubtype(bound.context_type, &PyDict_Type)
-        || fan_out == NULL || batch == NULL) {
+        || fan_out == NULL || batch == NULL || detailed == NULL) {
         PyErr_SetString(PyExc_TypeError, "bind() got something of another kind");
         return NULL;
     }
     bound.fan_out = PyLong_AsLong(fan_out);
     bound.batch = PyLong_AsLong(batch);
+    bound.detailed = PyLong_AsLong(detailed);
     if (PyErr_Occurred()) {
         return NULL;
     }
@@ -181,7 +183,7 @@ PyInit__native(void)
     }
     PyTypeObject *types[] = {
         &AsyncItemsType, &CallType, &CoroutineType, &ItemsType, &LightTurnType,
-        &PausesType, &RestType,
+        &PausesType, &RestType, &StepsType,
     };
     if (prepare() < 0) {
         return NULL;
@@ -213,6 +215,7 @@ PyInit__native(void)
                               Py_NewRef((PyObject *)&CoroutineType)) < 0
         || PyModule_AddObject(module, "Rest", Py_NewRef((PyObject *)&RestType)) < 0
         || PyModule_AddObject(module, "Items", Py_NewRef((PyObject *)&ItemsType)) < 0
+        || PyModule_AddObject(module, "Steps", Py_NewRef((PyObject *)&StepsType)) < 0
         || PyModule_AddObject(module, "DECLINE", Py_NewRef(decline)) < 0
         || PyModule_AddObject(module, "Call", Py_NewRef((PyObject *)&CallType)) < 0) {
         Py_DECREF(module);

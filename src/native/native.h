@@ -15,16 +15,16 @@
 
 /* Attributes: F(group, name) is the offset of a slot in its class. */
 #define SLOT_FIELDS(F)                                                            \
-    F(add) F(produced) F(roll) F(since) F(slow) F(stage) F(turn) F(worker)
+    F(add) F(apart) F(produced) F(roll) F(since) F(slow) F(stage) F(turn) F(worker)
 #define WORKER_FIELDS(F)                                                          \
-    F(alert) F(idle) F(journey) F(pending) F(quiet) F(recent) F(slot) F(special)      \
-    F(trail) F(turn)
+    F(alert) F(away) F(dropped) F(frame) F(idle) F(journey) F(pause) F(pending)       \
+    F(quiet) F(recent) F(run) F(slot) F(special) F(trail) F(turn)
 #define QUIET_FIELDS(F) F(slot) F(span)
 #define RESTED_FIELDS(F) F(turn)
 #define TRACER_FIELDS(F) F(due) F(running) F(sdk_decides)
 #define ITEMS_FIELDS(F)                                                           \
     F(_light) F(_start) F(_token) F(_traced) F(run) F(source)
-#define RUN_FIELDS(F) F(event) F(traced)
+#define RUN_FIELDS(F) F(blocked) F(dropped) F(event) F(slot) F(traced) F(worker)
 /* Python functions that do what is not done here. */
 #define HELPERS(F)                                                                \
     F(fail) F(finish) F(light_fail) F(light_finish) F(remember) F(stale) F(claim)  \
@@ -52,7 +52,7 @@ typedef struct {
     PyObject *zero, *one;
     PyObject *turn_over, *slot_name, *ended, *outcome, *key, *journey, *success, *process, *throw_name;
     PyObject *queue, *within, *pipeline, *asend, *athrow;
-    long fan_out, batch;
+    long fan_out, batch, detailed;
 } Bound;
 
 extern Bound bound;
@@ -63,7 +63,7 @@ extern PyObject *ended;
 /* Raised to an asynchronous one's wrapper where it has to await something. */
 extern PyObject *waits;
 extern PyTypeObject AsyncItemsType, CallType, CoroutineType, ItemsType, LightTurnType, PausesType;
-extern PyTypeObject RestType;
+extern PyTypeObject RestType, StepsType;
 PyObject *count_in(PyObject *module, PyObject *const *arguments, Py_ssize_t number);
 
 #define AT(object, offset) (*(PyObject **)((char *)(object) + (offset)))

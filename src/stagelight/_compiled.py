@@ -25,7 +25,7 @@ from stagelight._journey import FAN_OUT, TASK_TURN
 from stagelight._light import light_fail, light_finish
 from stagelight._quiet import Quiet
 from stagelight._runs import Run
-from stagelight._slots import Slot, Worker
+from stagelight._slots import DETAILED, Slot, Worker
 from stagelight._tracer import TRACER, Tracer
 from stagelight._trail import claim, claim_in_task, stale, task_journey
 
@@ -53,6 +53,7 @@ def _bound() -> bool:
             claim=claim,
             claim_in_task=claim_in_task,
             current=CURRENT,
+            detailed=DETAILED,
             drive=drive,
             drive_on=drive_on,
             fail=fail,
@@ -81,6 +82,19 @@ def _bound() -> bool:
 _LOCAL: Final = _thread._local  # noqa: SLF001 - the only name that is never patched
 #: Whether calls can be recorded in C.
 BOUND: Final = _bound()
+
+
+def native_steps(run: Run, whole: Callable[..., Any]) -> Any:
+    """What does the steps of a call that somebody else drives in C, or None.
+
+    Args:
+        run: The call.
+        whole: Does a step that is not plain.
+    """
+    stage = run.stage
+    if not BOUND or type(stage.local) is not _LOCAL:
+        return None
+    return NATIVE.Steps(run, stage.slot, whole)
 
 
 def native_names(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
 
+    from stagelight._journey import Turn
     from stagelight._records import StageRecord
     from stagelight._slots import Slot, Worker
 
@@ -57,6 +58,7 @@ def drive(
     stage: StageRecord,
     coroutine: Coroutine[Any, Any, Any],
     event: Any,
+    turn: Turn | None = None,
 ) -> Generator[Any, Any, Any]:
     """Run a coroutine step by step, as ``await`` would, and record it.
 
@@ -64,8 +66,9 @@ def drive(
         stage: Where it is recorded.
         coroutine: The user's coroutine, not yet started.
         event: Its event.
+        turn: What it is part of, where that is known.
     """
-    run = begin_run(stage, event)
+    run = begin_run(stage, event, turn=turn)
     if run is None:
         # As this is a coroutine too.
         return (yield from coroutine)

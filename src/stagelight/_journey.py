@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from time import perf_counter_ns as clock
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
@@ -178,7 +179,10 @@ def end_turn(turn: Turn, worker: Worker | None = None) -> None:
 
 def in_loop() -> bool:
     """Whether an asyncio event loop runs in this thread, asked without importing it."""
-    return TRACER.running() is not None and TRACER.in_loop()
+    running = TRACER.running()
+    if isinstance(running, ModuleType):  # asyncio is there, and was not asked yet
+        return TRACER.in_loop()
+    return running is not None
 
 
 def enclosing(worker: Worker) -> Frame | Run | Slot | None:

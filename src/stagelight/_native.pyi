@@ -31,6 +31,18 @@ class Items:
     def __init__(self, items: Any, inner: Any, find: Callable[[], Any]) -> None: ...
     def __call__(self) -> Any: ...
 
+class Steps:
+    took: int
+    def __init__(
+        self,
+        run: Any,
+        find: Callable[[], Any],
+        whole: Callable[[Any, Callable[[Any], Any], Any], Any],
+    ) -> None: ...
+    def __call__(
+        self, lazy: Any, function: Callable[[Any], Any], argument: Any
+    ) -> Any: ...
+
 class AsyncItems:
     sent: Any
     thrown: BaseException

@@ -19,7 +19,7 @@ from stagelight._journey import TASK_TURN
 from stagelight._late import begin_late
 from stagelight._producers import note_call
 from stagelight._slots import DETAILED
-from stagelight._spans import begin_span, close
+from stagelight._spans import RECORD, begin_span, close
 from stagelight._toll import COSTS, FULL_SAMPLE
 from stagelight._tracer import TRACER
 from stagelight._turns import take
@@ -72,21 +72,28 @@ class Run:
 
     _frame: Frame | None
 
-    def __init__(self, stage: StageRecord, event: Any, *, items: bool = False) -> None:
+    def __init__(
+        self,
+        stage: StageRecord,
+        event: Any,
+        *,
+        items: bool = False,
+        turn: Turn | None = None,
+    ) -> None:
         self.stage = stage
         self.event = event
         self.entry = _sinks.entered(stage, event) if _sinks.ENTRIES else None
         self.blocked = 0
         self.attempts = 0
         self.dropped: tuple[str, bool] | None = None
-        self.turn: Turn | None = None
+        self.turn: Turn | None
         self.traced: Traced | None = None
         self._step = 0
         slot: Slot = stage.slot()
         worker: Worker = slot.worker
         self.slot, self.worker = slot, worker
         self.start = clock()
-        self.turn, links, self.fresh = take(slot, worker, event)
+        self.turn, links, self.fresh = take(slot, worker, event, turn)
         worker.logged = 0
         queue = self.turn.queue if self.turn is not None else None
         self.is_source = items and self.fresh and queue is None
@@ -208,6 +215,16 @@ class Run:
             count(slot, None if self.is_source else self.event)
         net = max(took - self.blocked, 0)
         slot.apart += net
+        if (
+            outcome == _names.SUCCESS
+            and traced is None
+            and self.dropped is None
+            and not (_sinks.SUCCESSES or RECORD)
+        ):  # what follows comes to this
+            if self.turn is not None and self.fresh:
+                end_call(self.turn, slot, end, outcome)
+            slot.add(net)
+            return
         if self.dropped is not None and error is None:
             outcome = _names.DROPPED
             slot.drops[self.dropped] = slot.drops.get(self.dropped, 0) + 1
@@ -265,17 +282,20 @@ class Run:
         return outcome
 
 
-def begin_run(stage: StageRecord, event: Any, *, items: bool = False) -> Run | None:
+def begin_run(
+    stage: StageRecord, event: Any, *, items: bool = False, turn: Turn | None = None
+) -> Run | None:
     """Begin a run, or record nothing of it where that fails.
 
     Args:
         stage: Where it is recorded.
         event: Its event.
         items: Whether it is a generator's.
+        turn: What it is part of, where that is known.
     """
     try:
         start = clock()
-        run = Run(stage, event, items=items)
+        run = Run(stage, event, items=items, turn=turn)
         toll = run.worker.toll
         if toll is not None:
             toll.runs += 1

@@ -9,7 +9,7 @@ from typing import Any, Final
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
-from stagelight._current import CURRENT
+from stagelight._current import CURRENT, POSSIBLE
 from stagelight._deferred import remember
 from stagelight._journey import (
     FAN_OUT,
@@ -67,14 +67,25 @@ def fetched_by_task(worker: Worker, turn: Turn) -> None:
     if previous is not None:
         forget(worker, previous)
         end_turn(previous)
-    turn.within = enclosing(worker)
-    if TRACER.on:
-        turn.ambient = trace.get_current_span().get_span_context().span_id
-    set_turn(worker, turn)
+    come(worker, turn)
+
+
+def come(worker: Worker, turn: Turn) -> None:
+    """Let an event that was fetched be what the running asyncio task works on."""
+    TASK_TURN.set(_arrived(turn, enclosing(worker)))
+    worker.alert |= PENDING
     # A getter may run in a task of its own, as in wait_for before Python 3.12.
     worker.recent[turn.key] = turn
     if len(worker.recent) > KEPT_PENDING:
         del worker.recent[next(iter(worker.recent))]
+
+
+def _arrived(turn: Turn, here: object) -> Turn:
+    """Note inside which call and span an event came."""
+    turn.within = here
+    if TRACER.on and (not POSSIBLE or CURRENT.get()):
+        turn.ambient = trace.get_current_span().get_span_context().span_id
+    return turn
 
 
 def origin(worker: Worker, item: object, to: str, now: int) -> Journey | int:
@@ -200,15 +211,13 @@ def _handed_on(worker: Worker, here: object, item: object) -> tuple[Turn | None,
 
 
 def take(
-    slot: Slot,
-    worker: Worker,
-    event: Any,
+    slot: Slot, worker: Worker, event: Any, given: Turn | None = None
 ) -> tuple[Turn | None, list[Turn], bool]:
     """Which fetched event this call is about; several make links.
 
     Exactly the fetched one where the argument is that object. Otherwise the only one
     that is pending, or, in a batch, all of them. Without any, a nested call belongs to
-    the call around it, and any other is a source.
+    the call around it, and any other is a source. Where it is known, it is given.
 
     Returns:
         The turn, further turns to link, and whether the call has a turn of its own.
@@ -216,7 +225,10 @@ def take(
     here = enclosing(worker)
     if worker.trail is not None and here is None:
         settle(worker)
-    turn, links = _claim(worker, slot, here, event)
+    if given is None:
+        turn, links = _claim(worker, slot, here, event)
+    else:
+        turn, links = _arrived(given, here), []
     if worker.search is not None:
         note_call(worker, slot, source=turn is None and here is None)
     fresh = turn is not None or here is None
@@ -245,10 +257,7 @@ def take(
 
 
 def _claim(
-    worker: Worker,
-    slot: Slot,
-    here: object,
-    event: Any,
+    worker: Worker, slot: Slot, here: object, event: Any
 ) -> tuple[Turn | None, list[Turn]]:
     pending = worker.pending
     if pending:

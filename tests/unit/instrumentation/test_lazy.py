@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
+import sys
 import traceback
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,8 +16,12 @@ from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet
 
 import stagelight
+from stagelight._compiled import BOUND
 from stagelight._detail import DETAIL
+from stagelight._extension import NATIVE
+from stagelight._journey import TASK_TURN, Journey
 from stagelight._workers import this_worker
+from stagelight.instrumentation.frameworks._delivery import Delivery
 from stagelight.instrumentation.frameworks._lazy import Lazy
 from stagelight.instrumentation.frameworks._patches import Patches
 from stagelight.instrumentation.frameworks._register import is_within
@@ -25,10 +33,20 @@ if TYPE_CHECKING:
 SECOND = 1_000_000_000
 
 
-@pytest.fixture
+@pytest.fixture(params=["C", "Python"])
 def lazy(request: pytest.FixtureRequest) -> Lazy:
     """A call of a stage of the test's own, which has just begun."""
-    return Lazy(step(request.node.name, rule="a test", kind="coroutine"))
+    return begun(request.node.name, native=request.param == "C")
+
+
+def begun(name: str, *, native: bool) -> Lazy:
+    """A call whose steps are done in C, where that is there, or in Python."""
+    call = Lazy(step(name, rule="a test", kind="coroutine"))
+    if native and not BOUND:
+        pytest.skip("stagelight._native is not built or not wanted")
+    if not native:
+        call._steps = None
+    return call
 
 
 def slot_of(call: Lazy) -> Any:
@@ -112,6 +130,172 @@ def test_an_error_has_no_frames_of_ours_before_its_own(lazy: Lazy):
     assert names[-1] == "items"
     assert "step" not in names
     assert slot_of(lazy).errors == 1
+
+
+#: What a step does; a nested one is another call's.
+WORK = st.recursive(
+    st.sampled_from(["work", "wait", "stage", "drop", "fail"]),
+    lambda inner: st.lists(inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@pytest.mark.skipif(not BOUND, reason="stagelight._native is not built or not wanted")
+@given(st.lists(WORK, min_size=1, max_size=5), st.booleans())
+def test_steps_in_c_record_what_those_in_python_do(steps: list[Any], outermost: bool):
+    """Whatever runs in them, nested ones, drops, errors and waits included."""
+    assert recorded(steps, native=True, outermost=outermost) == recorded(
+        steps, native=False, outermost=outermost
+    )
+
+
+class Work:
+    """What steps do, by a clock that only this moves.
+
+    Args:
+        native: Whether C takes the steps.
+    """
+
+    def __init__(self, *, native: bool) -> None:
+        self.native = native
+        self.now = SECOND
+        self.seen: list[Any] = []
+        self.calls: list[Lazy] = []
+
+    def begin(self) -> Any:
+        """Make the stages, and begin a call; gives what runs one step of it."""
+        self.pipeline = stagelight.Pipeline("both")
+        self.inner = self.pipeline.stage(self.pass_time, name="inner")
+        self.around = self.pipeline.stage(self.do_quietly, name="around")
+        return self.call("whole")
+
+    def clock(self) -> int:
+        """Nanoseconds."""
+        return self.now
+
+    def pass_time(self) -> None:
+        """Work that takes a while."""
+        self.now += 100
+
+    def call(self, name: str) -> Any:
+        """Begin a call; gives what runs one step of it."""
+        call = begun(name, native=self.native)
+        self.calls.append(call)
+        return partial(call._steps or Lazy.step, call, self.do)
+
+    def do_quietly(self, work: Any, run: Any) -> None:
+        """Do some work in a step of another call."""
+        with suppress(LookupError):
+            run(work)
+
+    def do(self, work: Any) -> None:
+        """Do some work."""
+        worker = this_worker()
+        self.seen.append(
+            (worker.slot.stage.name, worker.away, worker.pause, worker.special)
+        )
+        if isinstance(work, list):
+            run = self.call("nested")
+            for one in work:
+                run(one)
+        elif work == "wait":
+            worker.pause += 10_000
+            worker.away += 10_000
+            self.now += 10_000
+        elif work == "stage":
+            self.inner()
+        elif work == "drop":
+            stagelight.drop("old")
+        elif work == "fail":
+            raise LookupError(work)
+        self.now += 1000
+
+
+def recorded(steps: list[Any], *, native: bool, outermost: bool) -> Any:
+    """All that is left of a call with these steps."""
+    work = Work(native=native)
+    with stopped(work.clock):
+        run = work.begin()
+        for one in steps:
+            if outermost:
+                work.do_quietly(one, run)
+            else:
+                work.around(one, run)
+        assert this_worker().run is None
+        assert not this_worker().slot.since
+        for call in work.calls:
+            call.finish(None)
+    own = [one.slot() for one in work.pipeline._record.stages.values()]
+    found = []
+    for slot in {id(one): one for one in [*map(slot_of, work.calls), *own]}.values():
+        counts = slot.finished, slot.sum, slot.apart, slot.busy, slot.since, slot.errors
+        found.append((slot.stage.name, counts, dict(slot.drops)))
+        slot.clear()
+    return work.seen, found
+
+
+@pytest.mark.skipif(not BOUND, reason="stagelight._native is not built or not wanted")
+def test_steps_in_c_keep_nothing():
+    """As many references afterwards as before, whether a step failed or not."""
+
+    def fail(event: object) -> None:
+        raise LookupError(event)
+
+    call, event = begun("kept", native=True), object()
+    slot = slot_of(call)
+    held = [event, slot, slot.worker, call._run, call, fail]
+
+    def count() -> list[int]:
+        call._steps(call, id, event)
+        with suppress(LookupError):
+            call._steps(call, fail, event)
+        return [sys.getrefcount(one) for one in held]
+
+    before = count()
+    for _ in range(100):
+        after = count()
+    assert after == before
+    with pytest.raises(TypeError, match="a step is a function and its argument"):
+        call._steps(call, fail)
+    with pytest.raises(TypeError, match="this is no run"):
+        NATIVE.Steps(object(), slot.stage.slot, Lazy.step)
+    call.finish(None)
+
+
+@contextmanager
+def stopped(clock: Any) -> Iterator[None]:
+    """Every clock that the record path reads is this one."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in list(sys.modules.values()):
+            if module.__name__.startswith("stagelight") and hasattr(module, "clock"):
+                patch.setattr(module, "clock", clock)
+        NATIVE.use_clock(clock)
+        try:
+            yield
+        finally:
+            NATIVE.use_clock(None)
+
+
+def test_a_known_event_needs_no_fetch():
+    """What is told of its event leaves nothing fetched behind, in a loop or not."""
+
+    async def begin() -> Any:
+        call = Lazy(made, event, Delivery(journey, "somewhere", 5))
+        return call._run, TASK_TURN.get(), dict(this_worker().recent)
+
+    event, journey = object(), Journey(1)
+    made = step("known", rule="a test", kind="coroutine")
+    run, turn, recent = asyncio.run(begin())
+    assert (run.turn.journey, run.turn.queue, run.turn.wait) == (
+        journey,
+        "somewhere",
+        5,
+    )
+    assert (turn, recent) == (None, {})
+    assert "somewhere" in made.record.inputs
+    run = Lazy(made, event, Delivery(journey, ""))._run
+    assert run.turn.journey is journey
+    assert (this_worker().turn, this_worker().pending) == (None, [])
 
 
 class Scheduler:

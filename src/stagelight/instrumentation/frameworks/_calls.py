@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from stagelight import _guard, _names, _outcomes
-from stagelight.instrumentation.frameworks._steps import means
+from stagelight._driving import drive
+from stagelight._tracer import TRACER
+from stagelight.instrumentation.frameworks._steps import invoke_async, means
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from stagelight._journey import Turn
     from stagelight.instrumentation.frameworks._delivery import Delivery
     from stagelight.instrumentation.frameworks._steps import Step
 
@@ -96,12 +99,15 @@ class Call:
         kwargs: dict[str, Any],
     ) -> Any:
         """Await the framework's coroutine function; arguments as for ``run``."""
-        if self.delivery is not None:
-            self.delivery.begin(self.event)
+        turn = self._begin_async()
         try:
             if self.judge is not None or self.meaning is not None:
                 function = self._judged_async(function)
-            result = await self.step.call(self.event, function, *args, **kwargs)
+            if turn is None:
+                result = await self.step.call(self.event, function, *args, **kwargs)
+            else:
+                work = invoke_async(self.event, function, *args, **kwargs)
+                result = await drive(self.step.record, work, self.event, turn)
         except BaseException as error:
             self._end(None, error, overlapping=True)
             meant, self._meant = self._meant, None
@@ -115,6 +121,15 @@ class Call:
             return result
         # Outside of the handler: its context is what it was.
         raise meant[1].with_traceback(meant[2])
+
+    def _begin_async(self) -> Turn | None:
+        """Take the event; its turn, where nothing has to find that by itself."""
+        if self.delivery is None:
+            return None
+        if TRACER.on:  # then the short path is worth its price
+            self.delivery.begin(self.event)
+            return None
+        return self.delivery.enter(self.event)
 
     def fail(self, error: BaseException) -> None:
         """Note the error of a call that was run without this; it may be a drop.

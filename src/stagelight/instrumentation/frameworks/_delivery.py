@@ -27,7 +27,7 @@ from stagelight._journey import (
     in_loop,
     leave_turn,
 )
-from stagelight._turns import fetched
+from stagelight._turns import come, fetched
 from stagelight._workers import this_worker
 from stagelight.instrumentation._ledger import LEDGER
 
@@ -58,7 +58,7 @@ class Delivery:
         wait: Nanoseconds that it waited.
     """
 
-    __slots__ = ("_outer", "_turn", "_worker", "journey", "queue", "wait")
+    __slots__ = ("_looping", "_outer", "_turn", "_worker", "journey", "queue", "wait")
 
     def __init__(
         self, journey: Journey, queue: str | None = None, wait: int = 0
@@ -70,6 +70,32 @@ class Delivery:
         self._worker: Worker | None = None
         self._outer: Any = None
 
+    def arrival(self, event: object) -> Turn:
+        """The turn of a call that is told of it, and needs no ``begin`` and ``end``.
+
+        Args:
+            event: What the call is about.
+        """
+        turn = Turn(id(event), self.journey, _home(), self.queue)
+        if self.wait:
+            turn.wait = self.wait
+        return turn
+
+    def enter(self, event: object) -> Turn | None:
+        """Do what ``begin`` does for a call that is given the turn, unless it nests.
+
+        Args:
+            event: What that call is about.
+        """
+        try:
+            if enclosing(this_worker()) is None:
+                self._turn = self.arrival(event)
+                return self._turn
+        except Exception as error:  # noqa: BLE001 - never into the framework
+            _guard.caught("delivery", error)
+        self.begin(event)
+        return None
+
     def begin(self, event: object) -> None:
         """Let this worker's next stage call be about the event.
 
@@ -77,15 +103,15 @@ class Delivery:
             event: What that call is told as its event.
         """
         try:
-            worker = this_worker()
-            turn = Turn(id(event), self.journey, _home(), self.queue)
-            turn.wait = self.wait
-            if in_loop():
+            worker, turn = this_worker(), self.arrival(event)
+            self._looping = in_loop()
+            if self._looping:
                 self._outer = TASK_TURN.get()
-                TASK_TURN.set(None)
-            else:
-                self._outer = worker.turn, worker.pending
-                worker.turn, worker.pending = None, []
+                self._worker, self._turn = worker, turn
+                come(worker, turn)
+                return
+            self._outer = worker.turn, worker.pending
+            worker.turn, worker.pending = None, []
             self._worker, self._turn = worker, turn
             fetched(worker, turn)
         except Exception as error:  # noqa: BLE001 - never into the framework
@@ -99,10 +125,12 @@ class Delivery:
                 coroutines do on a loop that is not asyncio's.
         """
         worker, turn = self._worker, self._turn
-        if worker is None or turn is None:
+        if turn is None:
             return
         try:
-            if in_loop():
+            if worker is None:
+                end_turn(turn)
+            elif self._looping:
                 forget(worker, turn)
                 end_turn(turn)
                 TASK_TURN.set(self._outer)

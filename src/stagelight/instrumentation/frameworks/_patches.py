@@ -89,14 +89,14 @@ class Patches:
         """
 
         def make(original: Any) -> Any:
-            def twin(instance: Any, *args: Any, **kwargs: Any) -> Any:
+            def twin(*args: Any, **kwargs: Any) -> Any:  # handed on as they are
                 try:
-                    result = original(instance, *args, **kwargs)
+                    result = original(*args, **kwargs)
                 except BaseException as error:
                     step_aside(error)
                     raise
                 if result is True:
-                    quietly(tell, instance, args, kwargs, result)
+                    quietly(tell, args[0], args[1:], kwargs, result)
                 return result
 
             return twin

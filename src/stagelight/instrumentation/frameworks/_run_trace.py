@@ -53,13 +53,14 @@ class _Trace:
         """Ids of its root."""
         return trace.get_current_span(self._sampled).get_span_context()
 
-    def part(self, *, own: bool) -> Part:
+    def part(self, began: int, *, own: bool) -> Part:
         """The journey of one event in it.
 
         Args:
+            began: Clock at its begin.
             own: Whether the trace is ours, and not that of a span of the program's.
         """
-        part = Part(clock(), self)
+        part = Part(began, self)
         part.context = self._sampled
         if not self.is_known:
             return part
@@ -101,12 +102,16 @@ class RunTrace:
         self._own = begin.context is None
         self._trace = _Trace(begin, begin.ambient)
 
-    def journey(self) -> Part:
-        """The journey of an event that enters now."""
+    def journey(self, began: int | None = None) -> Part:
+        """The journey of an event that enters.
+
+        Args:
+            began: Clock when it did; by default now.
+        """
         current = self._trace
         if TRACER.on and (not current.is_known or _is_full(current)):
             current = self._trace = self._open(current)
-        return current.part(own=self._own)
+        return current.part(began or clock(), own=self._own)
 
     def going_on(self, journey: Journey) -> Journey:
         """The journey of what comes of an event: its own, unless that is full.

@@ -32,7 +32,7 @@ class Step:
 
     def __init__(self, record: StageRecord) -> None:
         self.record = record
-        inner = _await if record.kind == "coroutine" else _invoke
+        inner = invoke_async if record.kind == "coroutine" else invoke
         self.call: Callable[..., Any] = compile_wrapper(record, inner)
 
     def fail(self, error: BaseException, event: object = None) -> None:
@@ -98,7 +98,7 @@ class Step:
             )
 
 
-def _invoke(
+def invoke(
     event: Any,  # noqa: ARG001 - what the wrapper takes for the event
     function: Callable[..., Any],
     /,
@@ -108,7 +108,7 @@ def _invoke(
     return function(*args, **kwargs)
 
 
-async def _await(
+async def invoke_async(
     event: Any,  # noqa: ARG001 - as above
     function: Callable[..., Any],
     /,

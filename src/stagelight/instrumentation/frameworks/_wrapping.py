@@ -9,6 +9,7 @@ from opentelemetry import context as otel_context
 
 from stagelight import _guard
 from stagelight._aside import step_aside
+from stagelight._current import CURRENT, POSSIBLE
 from stagelight._journey import enclosing
 from stagelight._outcomes import CODE_FILE
 from stagelight._workers import this_worker
@@ -26,11 +27,12 @@ if TYPE_CHECKING:
 #: What ``opentelemetry.instrumentation.utils`` sets, without importing it.
 _SUPPRESSED: Final = "suppress_instrumentation"
 PLACE: Final = "framework"
+_current: Final = CURRENT.get if POSSIBLE else otel_context.get_current
 
 
 def suppressed() -> bool:
     """Whether this context wants no telemetry, as exporters do."""
-    return bool(otel_context.get_value(_SUPPRESSED))
+    return bool(_current().get(_SUPPRESSED))
 
 
 def observed(function: Any, observe: Observe, direct: Direct | None = None) -> Any:

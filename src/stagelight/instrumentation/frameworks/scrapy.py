@@ -11,39 +11,31 @@ import inspect
 import weakref
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
-from time import perf_counter_ns as clock
 from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard, _names
 from stagelight._aside import step_aside
-from stagelight.instrumentation._ledger import LEDGER
 from stagelight.instrumentation.frameworks._attempts import given_up, retrying
-from stagelight.instrumentation.frameworks._brokers import broker_queue
 from stagelight.instrumentation.frameworks._calls import Call
 from stagelight.instrumentation.frameworks._delivery import Delivery, part
 from stagelight.instrumentation.frameworks._lazy import Lazy
 from stagelight.instrumentation.frameworks._run_trace import RunTrace, exported
 from stagelight.instrumentation.frameworks._steps import means, qualified, step
+from stagelight.instrumentation.frameworks._waiting import waiting_in
 from stagelight.instrumentation.frameworks._wrapper import Wrapper
 from stagelight.instrumentation.frameworks._wrapping import observed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stagelight._buffers import QueueRecord
     from stagelight._journey import Journey
     from stagelight._records import Kind
     from stagelight.instrumentation.frameworks._patches import Patches
 
 #: Crawler -> its trace.
 _CRAWLS: Final[weakref.WeakKeyDictionary[Any, RunTrace]] = weakref.WeakKeyDictionary()
-#: Scheduler -> the queue that it is part of.
-_SCHEDULERS: Final[weakref.WeakKeyDictionary[Any, QueueRecord]] = (
-    weakref.WeakKeyDictionary()
-)
-#: Request or response -> its journey, and when it was put into the scheduler.
+#: Request or response -> its journey.
 _JOURNEYS: Final[weakref.WeakKeyDictionary[Any, Journey]] = weakref.WeakKeyDictionary()
-_PUT: Final[weakref.WeakKeyDictionary[Any, int]] = weakref.WeakKeyDictionary()
 #: Journey of the response whose output the running task processes.
 _CURRENT: Final[ContextVar[Journey | None]] = ContextVar("scrapy", default=None)
 
@@ -85,19 +77,6 @@ def _pipelines(module: Any, patches: Patches) -> None:
     patches.after(module.ItemPipelineManager, "_add_middleware", _added)
 
 
-def _queue(scheduler: Any) -> QueueRecord:
-    home = LEDGER.pipeline._record  # noqa: SLF001 - same package
-    known = _SCHEDULERS.get(scheduler)
-    if known is None or known.pipeline is not home:
-        known = broker_queue("requests", "a Scrapy scheduler", _size)
-        _SCHEDULERS[scheduler] = known
-    return known
-
-
-def _size() -> int:
-    return sum(map(len, list(_SCHEDULERS)))
-
-
 def _crawl(owner: Any) -> RunTrace:
     """The trace of the crawl that a part of Scrapy belongs to."""
     crawler = getattr(owner, "crawler", None) or owner
@@ -116,21 +95,12 @@ def _replaced(request: Any, _args: Any, _kwargs: Any, copy: Any) -> None:
 
 def _put(scheduler: Any, args: tuple[Any, ...], kwargs: Any, _result: object) -> None:
     request = args[0] if args else kwargs["request"]
-    record = _queue(scheduler)
-    record.enqueued += 1
-    record.peak.note(len(scheduler))
-    _PUT[request] = clock()
-    _journey(scheduler, request)
+    waiting_in(scheduler).put(scheduler, request)
 
 
 def _got(scheduler: Any, _args: Any, _kwargs: Any, request: Any) -> None:
-    if not hasattr(request, "url"):
-        return
-    record = _queue(scheduler)
-    record.dequeued += 1
-    at = _PUT.pop(request, None)
-    if at is not None:  # else it was on disk, and is another object now
-        record.wait.record(clock() - at)
+    if hasattr(request, "url"):
+        _journey(scheduler, request, waiting_in(scheduler).got(request))
 
 
 def _download(manager: Any, args: tuple[Any, ...], kwargs: Any) -> Call:
@@ -147,11 +117,11 @@ def _download(manager: Any, args: tuple[Any, ...], kwargs: Any) -> Call:
     return Call(made, _Id(request.url), delivery, ended)
 
 
-def _journey(owner: Any, request: Any) -> Journey:
-    """A request's journey; one that came through no scheduler of ours gets it here."""
+def _journey(owner: Any, request: Any, since: int | None = None) -> Journey:
+    """A request's journey, which is made as it leaves the scheduler, if not before."""
     journey = _JOURNEYS.get(request)
     if journey is None:
-        journey = _JOURNEYS[request] = _crawl(owner).journey()
+        journey = _JOURNEYS[request] = _crawl(owner).journey(since)
     return journey
 
 
@@ -221,9 +191,10 @@ def _begin_callback(scraper: Any, result: Any, request: Any) -> Lazy | None:
         kind="coroutine",
     )
     journey = _JOURNEYS.get(result) if response else None
-    journey = journey or _journey(scraper, request)
-    if response:
-        _JOURNEYS[result] = journey
+    if journey is None:
+        journey = _journey(scraper, request)
+        if response:
+            _JOURNEYS[result] = journey
     _CURRENT.set(journey)
     return Lazy(made, _Id(request.url), part(journey), lambda _error: exported(journey))
 
