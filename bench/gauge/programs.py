@@ -31,7 +31,9 @@ _ALONE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 #: How a program is observed.
-WAYS = ("observed", "observed without a page", "observed and exporting")
+OBSERVED = "observed"
+UNSEEN = "observed without a page"
+EXPORTING = "observed and exporting"
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,13 @@ class Times:
     program: Program
     python: str
     pairs: dict[str, list[tuple[float, float]]] = field(
-        default_factory=lambda: {way: [] for way in WAYS}
+        default_factory=lambda: {OBSERVED: [], UNSEEN: [], EXPORTING: []}
     )
+
+    @property
+    def bare(self) -> tuple[float, ...]:
+        """All that were bare, beside whichever."""
+        return tuple(bare for pairs in self.pairs.values() for bare, _ in pairs)
 
 
 def measure(rounds: int, frameworks: Path, tell: Callable[[str], None]) -> list[Figure]:
@@ -163,10 +170,10 @@ def _started(times: Times, way: str, place: Place) -> Iterator[subprocess.Popen[
             "--no-table",
         ]
         # A port of its own: at the usual one others may look, and so load the page.
-        command += ["--listen", "off" if way == WAYS[1] else "127.0.0.1:0"]
+        command += ["--listen", "off" if way == UNSEEN else "127.0.0.1:0"]
     command.append(str(program.script))
     command += [place.pages if one == "PAGES" else one for one in program.arguments]
-    exporting = {"OTEL_EXPORTER_OTLP_ENDPOINT": place.sink} if way == WAYS[2] else {}
+    exporting = {"OTEL_EXPORTER_OTLP_ENDPOINT": place.sink} if way == EXPORTING else {}
     with (
         tempfile.TemporaryFile() as said,
         _on(place.processor),
@@ -218,19 +225,17 @@ def _server(script: Path, processor: int | None = None) -> Iterator[str]:
 
 def _start(times: Times) -> list[Figure]:
     """What a start costs, which weighs little in a program that lasts."""
-    bare = tuple(bare for pairs in times.pairs.values() for bare, _ in pairs)
-    found = [Figure("start of a program: bare", bare, "s")]
+    found = [Figure("start of a program: bare", times.bare, "s")]
     for way, pairs in times.pairs.items():
         seconds = tuple(observed for _, observed in pairs)
         found.append(Figure(f"start of a program: {way}", seconds, "s"))
-    added = tuple(observed - bare for bare, observed in times.pairs[WAYS[0]])
+    added = tuple(observed - bare for bare, observed in times.pairs[OBSERVED])
     return [*found, Figure("start of a program: observed over bare", added, "s", 0.1)]
 
 
 def _figures(times: Times, start: Times) -> list[Figure]:
     title, bound = times.program.title, times.program.bound
-    bare = tuple(bare for pairs in times.pairs.values() for bare, _ in pairs)
-    found = [Figure(f"{title}: bare", bare, "s")]
+    found = [Figure(f"{title}: bare", times.bare, "s")]
     for way, pairs in times.pairs.items():
         net = [
             (observed - began_observed, bare - began)
