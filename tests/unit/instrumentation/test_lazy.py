@@ -6,12 +6,12 @@ import asyncio
 import pickle
 import sys
 import traceback
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet
 
@@ -141,41 +141,36 @@ WORK = st.recursive(
 
 
 @pytest.mark.skipif(not BOUND, reason="stagelight._native is not built or not wanted")
-@given(st.lists(WORK, min_size=1, max_size=5), st.booleans())
-def test_steps_in_c_record_what_those_in_python_do(steps: list[Any], outermost: bool):
+@given(steps=st.lists(WORK, min_size=1, max_size=5), outermost=st.booleans())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_steps_in_c_record_what_those_in_python_do(
+    steps: list[Any], outermost: bool, clock: Any
+):
     """Whatever runs in them, nested ones, drops, errors and waits included."""
-    assert recorded(steps, native=True, outermost=outermost) == recorded(
-        steps, native=False, outermost=outermost
-    )
+    in_c = recorded(steps, Work(clock, native=True), outermost=outermost)
+    assert in_c == recorded(steps, Work(clock, native=False), outermost=outermost)
 
 
 class Work:
     """What steps do, by a clock that only this moves.
 
     Args:
+        clock: The clock.
         native: Whether C takes the steps.
     """
 
-    def __init__(self, *, native: bool) -> None:
+    def __init__(self, clock: Any, *, native: bool) -> None:
+        self.clock = clock
         self.native = native
-        self.now = SECOND
         self.seen: list[Any] = []
         self.calls: list[Lazy] = []
-
-    def begin(self) -> Any:
-        """Make the stages, and begin a call; gives what runs one step of it."""
         self.pipeline = stagelight.Pipeline("both")
         self.inner = self.pipeline.stage(self.pass_time, name="inner")
         self.around = self.pipeline.stage(self.do_quietly, name="around")
-        return self.call("whole")
-
-    def clock(self) -> int:
-        """Nanoseconds."""
-        return self.now
 
     def pass_time(self) -> None:
         """Work that takes a while."""
-        self.now += 100
+        self.clock.now += 100
 
     def call(self, name: str) -> Any:
         """Begin a call; gives what runs one step of it."""
@@ -201,30 +196,28 @@ class Work:
         elif work == "wait":
             worker.pause += 10_000
             worker.away += 10_000
-            self.now += 10_000
+            self.clock.now += 10_000
         elif work == "stage":
             self.inner()
         elif work == "drop":
             stagelight.drop("old")
         elif work == "fail":
             raise LookupError(work)
-        self.now += 1000
+        self.clock.now += 1000
 
 
-def recorded(steps: list[Any], *, native: bool, outermost: bool) -> Any:
+def recorded(steps: list[Any], work: Work, *, outermost: bool) -> Any:
     """All that is left of a call with these steps."""
-    work = Work(native=native)
-    with stopped(work.clock):
-        run = work.begin()
-        for one in steps:
-            if outermost:
-                work.do_quietly(one, run)
-            else:
-                work.around(one, run)
-        assert this_worker().run is None
-        assert not this_worker().slot.since
-        for call in work.calls:
-            call.finish(None)
+    run = work.call("whole")
+    for one in steps:
+        if outermost:
+            work.do_quietly(one, run)
+        else:
+            work.around(one, run)
+    assert this_worker().run is None
+    assert not this_worker().slot.since
+    for call in work.calls:
+        call.finish(None)
     own = [one.slot() for one in work.pipeline._record.stages.values()]
     found = []
     for slot in {id(one): one for one in [*map(slot_of, work.calls), *own]}.values():
@@ -260,20 +253,6 @@ def test_steps_in_c_keep_nothing():
     with pytest.raises(TypeError, match="this is no run"):
         NATIVE.Steps(object(), slot.stage.slot, Lazy.step)
     call.finish(None)
-
-
-@contextmanager
-def stopped(clock: Any) -> Iterator[None]:
-    """Every clock that the record path reads is this one."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in list(sys.modules.values()):
-            if module.__name__.startswith("stagelight") and hasattr(module, "clock"):
-                patch.setattr(module, "clock", clock)
-        NATIVE.use_clock(clock)
-        try:
-            yield
-        finally:
-            NATIVE.use_clock(None)
 
 
 def test_a_known_event_needs_no_fetch():
