@@ -81,4 +81,7 @@ def _value(value: float, unit: str) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+    if abs(value) >= 100:
+        return f"{value:.0f}"
+    # What lies beside a bound just above 1 differs in its fourth digit.
+    return f"{value:.4g}" if 1 <= abs(value) < 2 else f"{value:.3g}"
