@@ -92,8 +92,8 @@ def start(  # noqa: PLR0913 - keyword only, all optional
         trace_url: The same.
         watchdog: The same.
         grpc: The same.
-        late: Whether what watches is loaded ten seconds later, and what serves by the
-            first connection.
+        late: Whether what watches is loaded half a minute later, and what serves by
+            the first connection.
         settings: The user's; loaded where none are given.
 
     Raises:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 _OPEN: Final[weakref.WeakSet[Server]] = weakref.WeakSet()
 #: Seconds that the end of the server may take.
 _PATIENCE: Final = 2.0
-#: Seconds after which the program is looked at, whether somebody asks or not: as many
-#: as between two looks while nobody watches.
-_SOON: Final = 10.0
+#: Seconds after which the program is looked at though nobody asked: as long as a sign
+#: of trouble has to last before it counts. An orchestrator asks sooner.
+_SOON: Final = 30.0
 
 
 class Server:
