@@ -38,7 +38,11 @@ class Entry(NamedTuple):
 
 
 class Ledger:
-    """The pipeline of this process, and what was found for it."""
+    """The pipeline of this process, and what was found for it.
+
+    Attributes:
+        made: The pipeline, None before there was anything for it.
+    """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -53,18 +57,18 @@ class Ledger:
         self.settings = settings or Settings()
         self.entries: list[Entry] = []
         self.declined: dict[tuple[str, str], str] = {}
-        self._pipeline: Pipeline | None = None
+        self.made: Pipeline | None = None
 
     @property
     def pipeline(self) -> Pipeline:
         """The pipeline that everything belongs to, made when something does."""
-        made = self._pipeline
+        made = self.made
         if made is not None:
             return made
         with self.lock:
-            if self._pipeline is None:
-                self._pipeline = Pipeline(self.settings.pipeline)
-            return self._pipeline
+            if self.made is None:
+                self.made = Pipeline(self.settings.pipeline)
+            return self.made
 
     def note(self, entry: Entry) -> None:
         """Keep an entry for the report, one for each name."""

@@ -7,10 +7,11 @@ from collections import deque
 from typing import Any
 
 import pytest
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from stagelight import _config
 from stagelight.instrumentation._ledger import LEDGER
-from stagelight.instrumentation.frameworks import _waiting
+from stagelight.instrumentation.frameworks import _waiting, scrapy
 from stagelight.instrumentation.frameworks._waiting import waiting_in
 
 SECOND = 1_000_000_000
@@ -66,6 +67,21 @@ def test_each_request_waits_from_its_put_on(dqs, mqclass, clock):
     record = waiting.record
     assert (record.enqueued, record.dequeued, record.peak.now) == (3, 3, 3)
     assert (record.wait.count, record.wait.sum) == (2, (1 + 6) * SECOND)
+
+
+@pytest.mark.usefixtures("lenient")
+def test_a_put_is_noted_unless_that_is_suppressed():
+    """However it was called; what goes wrong stays here and is counted."""
+    scheduler, one, other = Scheduler(None, Memory), Request(), Request()
+    record = waiting_in(scheduler).record
+    with suppress_instrumentation():
+        scrapy._put((scheduler, one), {})
+    assert record.enqueued == 0
+    scrapy._put((scheduler, one), {})
+    scrapy._put((scheduler,), {"request": other})
+    assert (record.enqueued, record.peak.now) == (2, 2)
+    scrapy._put((), {})
+    assert record.enqueued == 2
 
 
 def test_schedulers_share_a_queue_and_are_let_go():

@@ -79,13 +79,16 @@ class Patches:
         """
         self.put(owner, name, told(inspect.getattr_static(owner, name), tell))
 
-    def accepted(self, owner: Any, name: str, tell: Tell) -> None:
-        """Tell of calls that returned True, as ``after``; others cost next to nothing.
+    def accepted(
+        self, owner: Any, name: str, tell: Callable[[tuple[Any, ...], Any], object]
+    ) -> None:
+        """Tell of calls that returned True; others cost next to nothing.
 
         Args:
             owner: A class.
             name: The name of a method in it that is no coroutine function.
-            tell: Gets instance, arguments, keyword arguments and True.
+            tell: Gets the arguments, the instance first, and keyword arguments. It is
+                called as it is: it must not fail, and asks itself what is suppressed.
         """
 
         def make(original: Any) -> Any:
@@ -96,7 +99,7 @@ class Patches:
                     step_aside(error)
                     raise
                 if result is True:
-                    quietly(tell, args[0], args[1:], kwargs, result)
+                    tell(args, kwargs)
                 return result
 
             return twin

@@ -18,11 +18,13 @@ class Waiting:
 
     Attributes:
         scheduler: A reference to it.
+        pipeline: The pipeline that the queue belongs to.
         record: The queue that it is part of.
     """
 
     def __init__(self, scheduler: Any) -> None:
         self.scheduler = weakref.ref(scheduler)
+        self.pipeline = LEDGER.pipeline
         self.record = broker_queue("requests", "a Scrapy scheduler", _size)
         # Its own queues in memory give back the object that they were given.
         kind = getattr(getattr(scheduler, "mqclass", None), "__module__", "")
@@ -37,10 +39,13 @@ class Waiting:
         record.enqueued += 1
         if self._same:
             since[id(request)] = clock()
-            record.peak.note(len(since))
+            size = len(since)
         else:
             since[request] = clock()
-            record.peak.note(len(scheduler))
+            size = len(scheduler)
+        peak = record.peak
+        if size > peak.now:  # as it looks itself: a full queue hardly grows
+            peak.note(size)
 
     def got(self, request: Any) -> int | None:
         """Note that it gave one; when it took that, as far as it is known."""
@@ -59,12 +64,11 @@ def waiting_in(scheduler: Any) -> Waiting:
     Args:
         scheduler: The scheduler.
     """
-    home = LEDGER.pipeline._record  # noqa: SLF001 - same package
     for known in _LATEST:
-        if known.scheduler() is scheduler and known.record.pipeline is home:
+        if known.scheduler() is scheduler and known.pipeline is LEDGER.made:
             return known
     found = _SCHEDULERS.get(scheduler)
-    if found is None or found.record.pipeline is not home:
+    if found is None or found.pipeline is not LEDGER.made:
         found = _SCHEDULERS[scheduler] = Waiting(scheduler)
     _LATEST[:] = [found]
     return found

@@ -23,7 +23,11 @@ from stagelight.instrumentation.frameworks._run_trace import RunTrace, exported
 from stagelight.instrumentation.frameworks._steps import means, qualified, step
 from stagelight.instrumentation.frameworks._waiting import waiting_in
 from stagelight.instrumentation.frameworks._wrapper import Wrapper
-from stagelight.instrumentation.frameworks._wrapping import observed
+from stagelight.instrumentation.frameworks._wrapping import (
+    PLACE,
+    observed,
+    suppressed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,9 +97,14 @@ def _replaced(request: Any, _args: Any, _kwargs: Any, copy: Any) -> None:
         _JOURNEYS[copy] = journey
 
 
-def _put(scheduler: Any, args: tuple[Any, ...], kwargs: Any, _result: object) -> None:
-    request = args[0] if args else kwargs["request"]
-    waiting_in(scheduler).put(scheduler, request)
+def _put(args: tuple[Any, ...], kwargs: Any) -> None:
+    try:
+        if not suppressed():
+            scheduler = args[0]
+            request = args[1] if len(args) > 1 else kwargs["request"]
+            waiting_in(scheduler).put(scheduler, request)
+    except Exception as error:  # noqa: BLE001 - never into Scrapy
+        _guard.caught(PLACE, error)
 
 
 def _got(scheduler: Any, _args: Any, _kwargs: Any, request: Any) -> None:
@@ -153,7 +162,7 @@ async def _callback(
         result, request = args
         call = _begin_callback(scraper, result, request)
     except Exception as error:  # noqa: BLE001 - never into Scrapy
-        _guard.caught("framework", error)
+        _guard.caught(PLACE, error)
         return await wrapped(*args, **kwargs)
     if call is None:
         return await wrapped(*args, **kwargs)
