@@ -170,9 +170,13 @@ def _settled(counters: Source, probe: Probe) -> Counters:
     def look() -> Counters | None:
         now = counters.read()
         grown = _grown(counters.before, now)
+        # What was sent on may be somebody's from before, which was counted as it came.
         done = all(
-            _components(grown, "exporter_sent", signal)
-            or _components(grown, "exporter_send_failed", signal)
+            _components(grown, "receiver_accepted", signal)
+            and (
+                _components(grown, "exporter_sent", signal)
+                or _components(grown, "exporter_send_failed", signal)
+            )
             for signal in probe.taken
         )
         queued = any(

@@ -106,6 +106,28 @@ def test_the_collector_s_counters(serve, monkeypatch):
     assert passed.waiting == ["otlp_grpc/jaeger"]
 
 
+def test_counters_show_first_what_somebody_else_sent():
+    """What was sent on before the probe was counted as taken: it is not the probe's."""
+    sent = {
+        ("exporter_sent_spans", "jaeger"): 4.0,
+        ("exporter_sent_metric_points", "prometheus"): 4.0,
+        ("exporter_sent_log_records", "loki"): 4.0,
+    }
+    taken = {
+        (f"receiver_accepted_{items}", "otlp"): 2.0
+        for items in ("spans", "metric_points", "log_records")
+    }
+    looks = iter([sent, sent | taken])
+    source = _collector.Source(lambda: next(looks), 60, {})
+    report = Report()
+    _collector.check(report, source, PROBE)
+    assert told(report) == [
+        ("ok", "took 2 spans, sent on by jaeger"),
+        ("ok", "took 2 metric points, sent on by prometheus"),
+        ("ok", "took 2 log records, sent on by loki"),
+    ]
+
+
 @pytest.mark.parametrize(("asked", "status"), [(True, "failed"), (False, "skipped")])
 def test_counters_that_are_not_there(serve, asked, status):
     """Missing counters are a failure only where somebody named them."""
