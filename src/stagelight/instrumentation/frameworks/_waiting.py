@@ -39,13 +39,10 @@ class Waiting:
         record.enqueued += 1
         if self._same:
             since[id(request)] = clock()
-            size = len(since)
+            record.peak.note(len(since))
         else:
             since[request] = clock()
-            size = len(scheduler)
-        peak = record.peak
-        if size > peak.now:  # as it looks itself: a full queue hardly grows
-            peak.note(size)
+            record.peak.note(len(scheduler))
 
     def got(self, request: Any) -> int | None:
         """Note that it gave one; when it took that, as far as it is known."""
