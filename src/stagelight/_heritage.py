@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from opentelemetry import context as otel_context
 
 from stagelight._journey import TASK_TURN, Turn, enclosing, in_loop, set_turn
+from stagelight._onward import carry
 from stagelight._quiet import Quiet
 from stagelight._slots import NO_SLOT, Slot
-from stagelight._turns import carry
 from stagelight._workers import this_worker
 
 if TYPE_CHECKING:

@@ -82,6 +82,7 @@ LAYERS = [
             "_trail",
             "_producers",
             "_turns",
+            "_onward",
             "_explicit",
             "_heritage",
             "_carrier",

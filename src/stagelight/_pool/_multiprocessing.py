@@ -11,10 +11,10 @@ from stagelight import _guard
 from stagelight._aside import step_aside
 from stagelight._call import compile_wrapper
 from stagelight._carrier import pack
+from stagelight._onward import carry
 from stagelight._pool._calls import Calls, Origin, Task
 from stagelight._pool._remote import EXPECTED, KEYS, Ticket, run_calls
 from stagelight._pool._threads import invoke, is_observed, run_turn
-from stagelight._turns import carry
 from stagelight._twin import become_twin
 from stagelight._workers import this_worker
 

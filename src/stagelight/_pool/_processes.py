@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from stagelight import _guard
 from stagelight._aside import step_aside
 from stagelight._carrier import pack
+from stagelight._onward import carry
 from stagelight._pool._remote import EXPECTED, KEYS, Ticket, run_task
 from stagelight._pool._sample import sample
 from stagelight._pool._threads import Backlog, PoolState, is_observed
-from stagelight._turns import carry
 from stagelight._twin import become_twin
 from stagelight._workers import this_worker
 

@@ -15,8 +15,9 @@ from stagelight._aside import step_aside
 from stagelight._automatic import plain
 from stagelight._call import MARK, compile_wrapper
 from stagelight._journey import Journey, Turn, leave_turn
+from stagelight._onward import carry
 from stagelight._trail import settle
-from stagelight._turns import carry, fetched
+from stagelight._turns import fetched
 from stagelight._twin import become_twin
 from stagelight._workers import this_worker
 

@@ -13,9 +13,10 @@ from typing import Any, Final
 from stagelight import _guard
 from stagelight._current import CURRENT
 from stagelight._journey import FetchedTurn
+from stagelight._onward import origin
 from stagelight._slots import NO_SLOT, PENDING, TRACING
 from stagelight._tracer import EVENTS, TRACER
-from stagelight._turns import KEPT_PENDING, MAX_PENDING, fetched, origin
+from stagelight._turns import KEPT_PENDING, MAX_PENDING, fetched
 from stagelight._workers import THIS, this_worker
 
 #: Of the waits that are not sorted into cells yet: a queue's may be many.

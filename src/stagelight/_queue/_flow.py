@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from stagelight import _guard, _names, _sinks
 from stagelight._journey import TaskTurn, Turn, enclosing, leave_turn
+from stagelight._onward import origin
 from stagelight._sinks import EventRecord
 from stagelight._slots import NO_SLOT, PENDING, Slot, Worker
-from stagelight._turns import fetched, fetched_by_task, origin
+from stagelight._turns import fetched, fetched_by_task
 from stagelight._workers import this_worker
 
 if TYPE_CHECKING:

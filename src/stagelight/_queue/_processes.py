@@ -22,6 +22,7 @@ from stagelight._buffers import QueueRecord
 from stagelight._carrier import pack, unpack
 from stagelight._journey import Journey, Turn
 from stagelight._known import OBSERVED
+from stagelight._onward import carry
 from stagelight._queue._flow import (
     Flow,
     begin_wait_for_event,
@@ -31,7 +32,7 @@ from stagelight._queue._flow import (
 )
 from stagelight._queue._mirror import FifoMirror
 from stagelight._registry import REGISTRY
-from stagelight._turns import carry, fetched
+from stagelight._turns import fetched
 from stagelight._twin import become_twin
 from stagelight._workers import this_worker
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from stagelight._carrier import pack
 from stagelight._journey import open_journey
+from stagelight._onward import carry
 from stagelight._tracer import TRACER
-from stagelight._turns import carry
 from stagelight._workers import this_worker
 from stagelight.instrumentation.frameworks._delivery import SENT
 from stagelight.instrumentation.frameworks._wrapping import told

@@ -20,8 +20,8 @@ from stagelight._aside import step_aside
 from stagelight._carrier import pack
 from stagelight._cells import NANOSECONDS
 from stagelight._journey import open_journey
+from stagelight._onward import carry
 from stagelight._tracer import TRACER
-from stagelight._turns import carry
 from stagelight._workers import this_worker
 from stagelight.instrumentation._ledger import LEDGER
 from stagelight.instrumentation.frameworks._brokers import broker_queue
