@@ -35,11 +35,27 @@ def origin(worker: Worker, item: object, to: str, now: int) -> Journey | int:
         to: Name of the queue or pool.
         now: The clock.
     """
-    slot = worker.slot
+    slot, turn = worker.slot, worker.turn
+    if (
+        turn is not None
+        and turn.calls
+        and turn.queue
+        and turn.within is None
+        and not (slot.since or worker.recent or worker.pending)
+        and worker.run is worker.frame is worker.trail is None
+        and (slot is NO_SLOT or to in slot.stage.outputs)
+        and TRACER.running() is None
+    ):
+        # What ``carry`` comes to for a thread that fetched, worked, and hands on.
+        known = turn.journey
+        if known.forwards < FAN_OUT:
+            turn.forwarded = True
+            known.forwards += 1
+            return known
     if (
         slot.since
         or worker.alert > TRACING
-        or worker.turn is not None
+        or turn is not None
         or worker.recent
         or in_loop()
         or (TRACER.on and CURRENT.get())
@@ -96,10 +112,12 @@ def carry(worker: Worker, item: object, to: str) -> Journey:
         and turn.key != id(item)
     ):
         turn = None  # a source's event was handed on: this is another one
-    if turn is not None and turn.journey.forwards < FAN_OUT:
-        turn.forwarded = True
-        turn.journey.forwards += 1
-        return turn.journey
+    if turn is not None:
+        journey = turn.journey
+        if journey.forwards < FAN_OUT:
+            turn.forwarded = True
+            journey.forwards += 1
+            return journey
     return _from_here(worker)
 
 

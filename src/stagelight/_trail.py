@@ -85,7 +85,8 @@ def claim(  # noqa: C901 - calls cost more
                 journey.quiet = True
         if pending:
             pending.clear()
-            leave_turn(worker)
+            if worker.turn is not None:
+                leave_turn(worker)
             worker.turn = turn
         turn.calls += 1
         if turn.queue not in slot.stage.inputs:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from stagelight import _guard
 from stagelight._current import CURRENT
-from stagelight._journey import FetchedTurn
+from stagelight._journey import FetchedTurn, end_turn
 from stagelight._onward import origin
 from stagelight._slots import NO_SLOT, PENDING, TRACING
 from stagelight._tracer import EVENTS, TRACER
@@ -67,7 +67,7 @@ def _put_hook() -> Any:
 def _get_hook() -> Any:  # noqa: C901 - calls cost more
     current, tracer = CURRENT.get, TRACER
 
-    def _get(self: Any) -> Any:
+    def _get(self: Any) -> Any:  # noqa: C901, PLR0912 - calls cost more
         item = self.queue.popleft()
         flow = self.__stagelight__
         try:
@@ -96,20 +96,25 @@ def _get_hook() -> Any:  # noqa: C901 - calls cost more
                 worker = this_worker()
             if (
                 worker.slot.since
-                or worker.turn is not None
                 or worker.trail is not None
                 or worker.run is not None
                 or (EVENTS in modules and tracer.running() is not None)
                 or (tracer.on and current())
             ):
                 fetched(worker, turn)
-            elif pending := worker.pending:
-                pending.append(turn)
-                if len(pending) > MAX_PENDING:
-                    del pending[:-KEPT_PENDING]
             else:
-                pending.append(turn)
-                worker.alert |= PENDING
+                before = worker.turn
+                if before is not None:
+                    worker.turn = None
+                    if not before.forwarded:
+                        end_turn(before)
+                if pending := worker.pending:
+                    pending.append(turn)
+                    if len(pending) > MAX_PENDING:
+                        del pending[:-KEPT_PENDING]
+                else:
+                    pending.append(turn)
+                    worker.alert |= PENDING
             if record.full:
                 flow.now_at(len(self.queue))
         except Exception as error:  # noqa: BLE001 - never into the pipeline
