@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import pickle
 import sys
 import traceback
 from contextlib import suppress
@@ -23,7 +22,6 @@ from stagelight._journey import TASK_TURN, Journey
 from stagelight._workers import this_worker
 from stagelight.instrumentation.frameworks._delivery import Delivery
 from stagelight.instrumentation.frameworks._lazy import Lazy
-from stagelight.instrumentation.frameworks._patches import Patches
 from stagelight.instrumentation.frameworks._register import is_within
 from stagelight.instrumentation.frameworks._steps import step
 
@@ -275,36 +273,6 @@ def test_a_known_event_needs_no_fetch():
     run = Lazy(made, event, Delivery(journey, ""))._run
     assert run.turn.journey is journey
     assert (this_worker().turn, this_worker().pending) == (None, [])
-
-
-class Scheduler:
-    """A class of a framework."""
-
-    def put(self, item: object, *, front: bool = False) -> object:
-        """Say whether it was taken."""
-        if item is None:
-            raise ValueError(item)
-        return bool(item) if front else item
-
-
-def test_only_calls_that_return_true_are_told():
-    """Nothing else is looked at; results and errors stay, and so does its name."""
-    told: list[Any] = []
-    patches = Patches()
-    original = Scheduler.put
-    patches.accepted(Scheduler, "put", lambda *given: told.append(given))
-    try:
-        scheduler = Scheduler()
-        assert [scheduler.put(one) for one in (False, 1, "x")] == [False, 1, "x"]
-        with pytest.raises(ValueError, match="None"):
-            scheduler.put(None)
-        assert not told
-        assert scheduler.put(1, front=True) is True
-        assert told == [((scheduler, 1), {"front": True})]
-        assert pickle.loads(pickle.dumps(Scheduler.put)) is Scheduler.put
-    finally:
-        patches.undo()
-    assert Scheduler.put is original
 
 
 NUMBER = st.integers(0, 12).map(str)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import pickle
 from collections import deque
 from typing import Any
 
@@ -11,8 +12,9 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from stagelight import _config
 from stagelight.instrumentation._ledger import LEDGER
-from stagelight.instrumentation.frameworks import _waiting, scrapy
-from stagelight.instrumentation.frameworks._waiting import waiting_in
+from stagelight.instrumentation.frameworks import _waiting
+from stagelight.instrumentation.frameworks._patches import Patches
+from stagelight.instrumentation.frameworks._waiting import giving, noting, waiting_in
 
 SECOND = 1_000_000_000
 
@@ -33,6 +35,19 @@ class Scheduler:
     def __len__(self) -> int:
         return len(self.requests)
 
+    def enqueue_request(self, request: Any) -> object:
+        """Take a request but for those that were seen, and nothing else."""
+        if isinstance(request, Request):
+            self.requests.append(request)
+            return True
+        if isinstance(request, str):
+            return request
+        raise TypeError(request)
+
+    def next_request(self) -> Any:
+        """The one that came last, None without any."""
+        return self.requests.pop() if self.requests else None
+
 
 class Request:
     """Weakly referable, as Scrapy's."""
@@ -46,42 +61,74 @@ def own_pipeline(request):
     LEDGER.clear(_config.Settings())
 
 
+@pytest.fixture
+def given():
+    """What ``giving`` told of, with the class's methods observed."""
+    told: list[Any] = []
+    patches = Patches()
+    patches.replace(Scheduler, "enqueue_request", noting)
+    patches.replace(Scheduler, "next_request", giving(lambda *one: told.append(one)))
+    yield told
+    patches.undo()
+
+
 @pytest.mark.parametrize(
     ("dqs", "mqclass"), [(None, Memory), ([], Memory), (None, deque)]
 )
-def test_each_request_waits_from_its_put_on(dqs, mqclass, clock):
+def test_each_request_waits_from_its_put_on(dqs, mqclass, clock, given):
     """Last in, first out, from whatever queue; one that nobody saw has no wait."""
     scheduler = Scheduler(dqs, mqclass)
     waiting = waiting_in(scheduler)
     assert waiting_in(scheduler) is waiting
     began = clock.now
     for _ in range(3):
-        scheduler.requests.append(request := Request())
-        waiting.put(scheduler, request)
+        assert scheduler.enqueue_request(Request()) is True
         clock.advance(1)
-    del request
-    assert waiting.got(scheduler.requests.pop()) == began + 2 * SECOND
+    last = scheduler.next_request()
     clock.advance(4)
-    assert waiting.got(scheduler.requests.pop()) == began + 1 * SECOND
-    assert waiting.got(Request()) is None
+    second = scheduler.next_request()
+    scheduler.requests.append(unseen := Request())
+    assert scheduler.next_request() is unseen
+    assert given == [
+        (scheduler, last, began + 2 * SECOND),
+        (scheduler, second, began + 1 * SECOND),
+        (scheduler, unseen, None),
+    ]
     record = waiting.record
     assert (record.enqueued, record.dequeued, record.peak.now) == (3, 3, 3)
     assert (record.wait.count, record.wait.sum) == (2, (1 + 6) * SECOND)
 
 
+def test_only_what_a_scheduler_took_is_noted(given):
+    """What its methods return, raise and are called stays as it is without us."""
+    scheduler = Scheduler(None, Memory)
+    record = waiting_in(scheduler).record
+    assert scheduler.enqueue_request("seen") == "seen"
+    with pytest.raises(TypeError, match="7") as caught:
+        scheduler.enqueue_request(7)
+    assert [entry.name for entry in caught.traceback][1:] == ["enqueue_request"]
+    assert scheduler.next_request() is None
+    assert (record.enqueued, record.dequeued, given) == (0, 0, [])
+    put = Scheduler.enqueue_request
+    assert pickle.loads(pickle.dumps(put)) is put
+
+
 @pytest.mark.usefixtures("lenient")
-def test_a_put_is_noted_unless_that_is_suppressed():
+def test_a_put_is_noted_unless_that_is_suppressed(given, monkeypatch):
     """However it was called; what goes wrong stays here and is counted."""
-    scheduler, one, other = Scheduler(None, Memory), Request(), Request()
+    scheduler, other = Scheduler(None, Memory), Scheduler(None, Memory)
     record = waiting_in(scheduler).record
     with suppress_instrumentation():
-        scrapy._put((scheduler, one), {})
-    assert record.enqueued == 0
-    scrapy._put((scheduler, one), {})
-    scrapy._put((scheduler,), {"request": other})
-    assert (record.enqueued, record.peak.now) == (2, 2)
-    scrapy._put((), {})
-    assert record.enqueued == 2
+        scheduler.enqueue_request(Request())
+        assert scheduler.next_request() is not None
+    assert (record.enqueued, record.dequeued, given) == (0, 0, [])
+    scheduler.enqueue_request(Request())
+    other.enqueue_request(request=Request())
+    scheduler.enqueue_request(request=Request())
+    assert (record.enqueued, record.peak.now) == (3, 2)
+    monkeypatch.setattr(record, "peak", None)
+    assert other.enqueue_request(Request()) is True
+    assert len(other.requests) == 2
 
 
 def test_schedulers_share_a_queue_and_are_let_go():

@@ -79,33 +79,6 @@ class Patches:
         """
         self.put(owner, name, told(inspect.getattr_static(owner, name), tell))
 
-    def accepted(
-        self, owner: Any, name: str, tell: Callable[[tuple[Any, ...], Any], object]
-    ) -> None:
-        """Tell of calls that returned True; others cost next to nothing.
-
-        Args:
-            owner: A class.
-            name: The name of a method in it that is no coroutine function.
-            tell: Gets the arguments, the instance first, and keyword arguments. It is
-                called as it is: it must not fail, and asks itself what is suppressed.
-        """
-
-        def make(original: Any) -> Any:
-            def twin(*args: Any, **kwargs: Any) -> Any:  # handed on as they are
-                try:
-                    result = original(*args, **kwargs)
-                except BaseException as error:
-                    step_aside(error)
-                    raise
-                if result is True:
-                    tell(args, kwargs)
-                return result
-
-            return twin
-
-        self.replace(owner, name, make)
-
     def timed(self, owner: Any, name: str, tell: Callable[[float], object]) -> None:
         """Tell of each call that ended when it began.
 

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import weakref
 from time import perf_counter_ns as clock
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from stagelight import _guard
+from stagelight._aside import step_aside
 from stagelight.instrumentation._ledger import LEDGER
 from stagelight.instrumentation.frameworks._brokers import broker_queue
+from stagelight.instrumentation.frameworks._wrapping import (
+    PLACE,
+    SUPPRESSED,
+    current,
+    quietly,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Waiting:
-    """The requests that wait in a scheduler: a page may well bring twenty.
+    """The requests that wait in a scheduler.
 
     Args:
         scheduler: The scheduler.
@@ -20,6 +31,8 @@ class Waiting:
         scheduler: A reference to it.
         pipeline: The pipeline that the queue belongs to.
         record: The queue that it is part of.
+        same: Whether it gives back the very objects that it was given.
+        since: Clock at the put of each, by its identity where they are the same.
     """
 
     def __init__(self, scheduler: Any) -> None:
@@ -28,28 +41,15 @@ class Waiting:
         self.record = broker_queue("requests", "a Scrapy scheduler", _size)
         # Its own queues in memory give back the object that they were given.
         kind = getattr(getattr(scheduler, "mqclass", None), "__module__", "")
-        self._same = (
-            getattr(scheduler, "dqs", None) is None and kind == "scrapy.squeues"
-        )
-        self._since: Any = {} if self._same else weakref.WeakKeyDictionary()
-
-    def put(self, scheduler: Any, request: Any) -> None:
-        """Note that the scheduler took a request."""
-        record, since = self.record, self._since
-        record.enqueued += 1
-        if self._same:
-            since[id(request)] = clock()
-            record.peak.note(len(since))
-        else:
-            since[request] = clock()
-            record.peak.note(len(scheduler))
+        self.same = getattr(scheduler, "dqs", None) is None and kind == "scrapy.squeues"
+        self.since: Any = {} if self.same else weakref.WeakKeyDictionary()
 
     def got(self, request: Any) -> int | None:
         """Note that it gave one; when it took that, as far as it is known."""
         record = self.record
         record.dequeued += 1
         since: int | None
-        since = self._since.pop(id(request) if self._same else request, None)
+        since = self.since.pop(id(request) if self.same else request, None)
         if since is not None:  # else it was on disk, and is another object now
             record.wait.record(clock() - since)
         return since
@@ -61,14 +61,83 @@ def waiting_in(scheduler: Any) -> Waiting:
     Args:
         scheduler: The scheduler.
     """
-    for known in _LATEST:
-        if known.scheduler() is scheduler and known.pipeline is LEDGER.made:
-            return known
     found = _SCHEDULERS.get(scheduler)
     if found is None or found.pipeline is not LEDGER.made:
         found = _SCHEDULERS[scheduler] = Waiting(scheduler)
-    _LATEST[:] = [found]
+    _LATEST[0] = found
     return found
+
+
+def noting(original: Any) -> Any:
+    """A scheduler's ``enqueue_request`` that notes what the scheduler took.
+
+    A page may well bring twenty requests, so it is written out: calls cost more.
+
+    Args:
+        original: The method as its class has it.
+    """
+
+    def enqueue_request(*args: Any, **kwargs: Any) -> Any:  # handed on as they are
+        try:
+            taken = original(*args, **kwargs)
+        except BaseException as error:
+            step_aside(error)
+            raise
+        if taken is True:
+            try:
+                if current().get(SUPPRESSED):
+                    return taken
+                scheduler = args[0]
+                known = _LATEST[0]
+                if (
+                    known is None
+                    or known.scheduler() is not scheduler
+                    or known.pipeline is not LEDGER.made
+                ):
+                    known = waiting_in(scheduler)
+                request = args[1] if len(args) > 1 else kwargs["request"]
+                record, since = known.record, known.since
+                if known.same:
+                    since[id(request)] = clock()
+                    size = len(since)
+                else:
+                    since[request] = clock()
+                    size = len(scheduler)
+                record.enqueued += 1
+                peak = record.peak
+                if size > peak.now:  # noqa: PLR1730 - as said
+                    peak.now = size
+            except Exception as error:  # noqa: BLE001 - never into Scrapy
+                _guard.caught(PLACE, error)
+        return taken
+
+    return enqueue_request
+
+
+def giving(tell: Callable[[Any, Any, int | None], object]) -> Callable[[Any], Any]:
+    """What makes a scheduler's ``next_request`` note what the scheduler gives.
+
+    Args:
+        tell: Is told of the scheduler, the request, and clock at its put if known.
+    """
+
+    def got(scheduler: Any, request: Any) -> None:
+        tell(scheduler, request, waiting_in(scheduler).got(request))
+
+    def make(original: Any) -> Any:
+        def next_request(*args: Any, **kwargs: Any) -> Any:
+            try:
+                request = original(*args, **kwargs)
+            except BaseException as error:
+                step_aside(error)
+                raise
+            if request is not None:
+                quietly(got, args[0], request)
+            return request
+
+        return next_request
+
+    return make
 
 
 def _size() -> int:
@@ -80,4 +149,4 @@ _SCHEDULERS: Final[weakref.WeakKeyDictionary[Any, Waiting]] = (
     weakref.WeakKeyDictionary()
 )
 #: The one that was asked for last.
-_LATEST: Final[list[Waiting]] = []
+_LATEST: Final[list[Waiting | None]] = [None]

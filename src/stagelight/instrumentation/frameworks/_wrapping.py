@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     Look = Callable[[Any, tuple[Any, ...], dict[str, Any]], object]
 
 #: What ``opentelemetry.instrumentation.utils`` sets, without importing it.
-_SUPPRESSED: Final = "suppress_instrumentation"
+SUPPRESSED: Final = "suppress_instrumentation"
 PLACE: Final = "framework"
-_current: Final = CURRENT.get if POSSIBLE else otel_context.get_current
+current: Final = CURRENT.get if POSSIBLE else otel_context.get_current
 
 
 def suppressed() -> bool:
     """Whether this context wants no telemetry, as exporters do."""
-    return bool(_current().get(_SUPPRESSED))
+    return bool(current().get(SUPPRESSED))
 
 
 def observed(function: Any, observe: Observe, direct: Direct | None = None) -> Any:

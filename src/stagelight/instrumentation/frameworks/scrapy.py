@@ -21,12 +21,11 @@ from stagelight.instrumentation.frameworks._delivery import Delivery, part
 from stagelight.instrumentation.frameworks._lazy import Lazy
 from stagelight.instrumentation.frameworks._run_trace import RunTrace, exported
 from stagelight.instrumentation.frameworks._steps import means, qualified, step
-from stagelight.instrumentation.frameworks._waiting import waiting_in
+from stagelight.instrumentation.frameworks._waiting import giving, noting
 from stagelight.instrumentation.frameworks._wrapper import Wrapper
 from stagelight.instrumentation.frameworks._wrapping import (
     PLACE,
     observed,
-    suppressed,
 )
 
 if TYPE_CHECKING:
@@ -49,8 +48,8 @@ def _request(module: Any, patches: Patches) -> None:
 
 
 def _scheduler(module: Any, patches: Patches) -> None:
-    patches.accepted(module.Scheduler, "enqueue_request", _put)
-    patches.after(module.Scheduler, "next_request", _got)
+    patches.replace(module.Scheduler, "enqueue_request", noting)
+    patches.replace(module.Scheduler, "next_request", giving(_journey))
 
 
 def _downloader(module: Any, patches: Patches) -> None:
@@ -95,21 +94,6 @@ def _replaced(request: Any, _args: Any, _kwargs: Any, copy: Any) -> None:
     journey = _JOURNEYS.get(request)
     if journey is not None and not isinstance(copy, BaseException):
         _JOURNEYS[copy] = journey
-
-
-def _put(args: tuple[Any, ...], kwargs: Any) -> None:
-    try:
-        if not suppressed():
-            scheduler = args[0]
-            request = args[1] if len(args) > 1 else kwargs["request"]
-            waiting_in(scheduler).put(scheduler, request)
-    except Exception as error:  # noqa: BLE001 - never into Scrapy
-        _guard.caught(PLACE, error)
-
-
-def _got(scheduler: Any, _args: Any, _kwargs: Any, request: Any) -> None:
-    if hasattr(request, "url"):
-        _journey(scheduler, request, waiting_in(scheduler).got(request))
 
 
 def _download(manager: Any, args: tuple[Any, ...], kwargs: Any) -> Call:
