@@ -1,8 +1,9 @@
 """Whole programs, bare and under ``stagelight run``: their processes' CPU time.
 
 A program runs for seconds, in which the pace of a machine that others use as well goes
-up and down by several percent. So a bare and an observed one run at the same time, each
-on a processor of its own, and once more with the processors exchanged.
+up and down by a tenth, of one processor more than of another. So a bare and an observed
+one share a processor: what slows down one slows down the other. Two such pairs run at a
+time, one on each of two processors, and begin in opposite order.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +23,7 @@ from gauge.turns import environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent.futures import Executor
 
 ROOT = Path(__file__).resolve().parents[2]
 _HERE = ROOT / "bench" / "programs"
@@ -155,14 +158,24 @@ def _interpreter(program: Program, frameworks: Path) -> str:
 
 
 def _pair(times: Times, way: str, places: list[Place]) -> tuple[float, float]:
-    """Seconds of a bare and of an observed one, which have both processors in turn."""
-    there, other = places
-    bare, observed = 0.0, 0.0
-    for mine, beside in ((there, other), (other, there)):
-        with _started(times, "", mine) as one, _started(times, way, beside) as another:
-            observed += _cpu_of(another)
-            bare += _cpu_of(one)
-    return bare / 2, observed / 2
+    """Seconds of a bare and of an observed one, each the mean of two runs."""
+    with ThreadPoolExecutor(2 * len(places)) as pool:
+        pairs = [
+            pool.submit(_sharing, pool, times, ways, place)
+            for ways, place in zip((("", way), (way, "")), places, strict=True)
+        ]
+        found = [pair.result() for pair in pairs]
+    return sum(one[""] for one in found) / 2, sum(one[way] for one in found) / 2
+
+
+def _sharing(
+    pool: Executor, times: Times, ways: tuple[str, str], place: Place
+) -> dict[str, float]:
+    """Seconds of two that share a processor, by their ways, which are their order."""
+    first, second = ways
+    with _started(times, first, place) as one, _started(times, second, place) as other:
+        ended = pool.submit(_cpu_of, other)
+        return {first: _cpu_of(one), second: ended.result()}
 
 
 @contextmanager
@@ -200,7 +213,7 @@ def _started(times: Times, way: str, place: Place) -> Iterator[subprocess.Popen[
 
 @contextmanager
 def _on(processor: int) -> Iterator[None]:
-    """Have what is started in the block run on one processor."""
+    """Have what this thread starts in the block run on one processor."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {processor})
     try:
