@@ -42,7 +42,9 @@ def origin(worker: Worker, item: object, to: str, now: int) -> Journey | int:
         and turn.queue
         and turn.within is None
         and not (slot.since or worker.recent or worker.pending)
-        and worker.run is worker.frame is worker.trail is None
+        and worker.run is None
+        and worker.frame is None
+        and worker.trail is None
         and (slot is NO_SLOT or to in slot.stage.outputs)
         and TRACER.running() is None
     ):

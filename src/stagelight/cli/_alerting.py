@@ -20,9 +20,9 @@ from stagelight.cli._modules import hides
 
 #: Lines of stacks that are shown.
 _DEEP: Final = 20
-#: Seconds from the first pipeline to the first evaluation of the default rules: as long
-#: as Prometheus waits between two. None of them holds before two minutes are over.
-FIRST: Final = 15.0
+#: Seconds from the first pipeline to the first evaluation of the default rules, as of
+#: what watches its health. None of them holds before two minutes are over.
+FIRST: Final = 30.0
 #: What evaluates, and what that loads as it begins.
 _EVALUATE: Final = ("stagelight.alerts._engine", "stagelight._providers")
 
