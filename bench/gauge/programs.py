@@ -62,16 +62,16 @@ class Program:
 
 
 _INDEX = ROOT / "examples" / "index_sources.py"
-# The example as it is typed, and as many pages as `scrapy bench` fetches in some 10 s.
+# The example as it is typed, and as many pages as `scrapy bench` fetches in its 10 s.
 PROGRAMS = (
     Program("examples/index_sources.py", _INDEX, bound=1.03, events=1779),
     Program(
         "scrapy bench",
         _HERE / "crawl.py",
-        ("PAGES", "1200"),
+        ("PAGES", "1000"),
         "scrapy",
         bound=1.03,
-        events=1200,
+        events=1000,
     ),
     Program("scikit-learn", _HERE / "digits.py", (), "sklearn", events=2160),
     Program("streamz", _HERE / "readings.py", (), "streamz", events=60_000),
