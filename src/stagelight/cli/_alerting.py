@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 
 from stagelight import _guard, _sinks
 from stagelight._errors import ConfigurationError
-from stagelight._pauses import PAUSES
 from stagelight._pinned import Pinned
 from stagelight._registry import LATE, REGISTRY
 from stagelight.cli import _stderr
@@ -76,8 +75,7 @@ class _Awaited:
         self._pid = os.getpid()
 
     def start(self) -> None:
-        """Wait for the first pipeline; garbage is timed at once."""
-        PAUSES.install()
+        """Wait for the first pipeline."""
         _sinks.TELL[:] = [self._told]
         _sinks.AWAITED[:] = [self]
         REGISTRY.on_first.append(self._begin)
