@@ -49,11 +49,16 @@ def origin(worker: Worker, item: object, to: str, now: int) -> Journey | int:
         and TRACER.running() is None
     ):
         # What ``carry`` comes to for a thread that fetched, worked, and hands on.
-        known = turn.journey
-        if known.forwards < FAN_OUT:
+        begun = turn.origin
+        if isinstance(begun, int):
+            if not (TRACER.on or TRACER.late):
+                turn.forwarded = True
+                return begun
+            begun = turn.journey
+        if begun.forwards < FAN_OUT:
             turn.forwarded = True
-            known.forwards += 1
-            return known
+            begun.forwards += 1
+            return begun
     if (
         slot.since
         or worker.alert > TRACING

@@ -84,7 +84,7 @@ def _arrived(turn: Turn, here: object) -> Turn:
     return turn
 
 
-def take(
+def take(  # noqa: C901, PLR0912 - calls cost more
     slot: Slot, worker: Worker, event: Any, given: Turn | None = None
 ) -> tuple[Turn | None, list[Turn], bool]:
     """Which fetched event this call is about; several make links.
@@ -101,8 +101,11 @@ def take(
         settle(worker)
     if given is None:
         turn, links = _claim(worker, slot, here, event)
-    else:
+    elif TRACER.on:
         turn, links = _arrived(given, here), []
+    else:
+        turn, links = given, []
+        given.within = here
     if worker.search is not None:
         note_call(worker, slot, source=turn is None and here is None)
     fresh = turn is not None or here is None
@@ -126,7 +129,8 @@ def take(
                 worker.turn = turn
     if turn is not None and turn.queue is None and fresh:
         turn.seen = (*turn.seen, slot.stage)
-    calm(worker)
+    if worker.alert & PENDING:
+        calm(worker)
     return turn, links, fresh
 
 

@@ -60,10 +60,11 @@ class _Trace:
             began: Clock at its begin.
             own: Whether the trace is ours, and not that of a span of the program's.
         """
-        part = Part(began, self)
-        part.context = self._sampled
-        if not self.is_known:
+        part = Part(began)
+        part.trace = self
+        if self._sampled is None:
             return part
+        part.context = self._sampled
         if self._ambient:
             part.ambient = self._ambient
         part.root = self.root
@@ -88,9 +89,7 @@ class Part(Journey):
         trace: The run's trace that it is in.
     """
 
-    def __init__(self, began: int, trace_: _Trace) -> None:
-        super().__init__(began)
-        self.trace = trace_
+    trace: _Trace
 
 
 class RunTrace:

@@ -14,7 +14,6 @@ from stagelight.instrumentation.frameworks._wrapping import (
     PLACE,
     SUPPRESSED,
     current,
-    quietly,
 )
 
 if TYPE_CHECKING:
@@ -61,6 +60,13 @@ def waiting_in(scheduler: Any) -> Waiting:
     Args:
         scheduler: The scheduler.
     """
+    known = _LATEST[0]
+    if (
+        known is not None
+        and known.scheduler() is scheduler
+        and known.pipeline is LEDGER.made
+    ):
+        return known
     found = _SCHEDULERS.get(scheduler)
     if found is None or found.pipeline is not LEDGER.made:
         found = _SCHEDULERS[scheduler] = Waiting(scheduler)
@@ -121,9 +127,6 @@ def giving(tell: Callable[[Any, Any, int | None], object]) -> Callable[[Any], An
         tell: Is told of the scheduler, the request, and clock at its put if known.
     """
 
-    def got(scheduler: Any, request: Any) -> None:
-        tell(scheduler, request, waiting_in(scheduler).got(request))
-
     def make(original: Any) -> Any:
         def next_request(*args: Any, **kwargs: Any) -> Any:
             try:
@@ -132,7 +135,13 @@ def giving(tell: Callable[[Any, Any, int | None], object]) -> Callable[[Any], An
                 step_aside(error)
                 raise
             if request is not None:
-                quietly(got, args[0], request)
+                try:
+                    if not current().get(SUPPRESSED):
+                        scheduler = args[0]
+                        since = waiting_in(scheduler).got(request)
+                        tell(scheduler, request, since)
+                except Exception as error:  # noqa: BLE001 - never into Scrapy
+                    _guard.caught(PLACE, error)
             return request
 
         return next_request

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stagelight import _guard, _names
 from stagelight._aside import step_aside
+from stagelight._tracer import TRACER
 from stagelight.instrumentation.frameworks._attempts import given_up, retrying
 from stagelight.instrumentation.frameworks._calls import Call
 from stagelight.instrumentation.frameworks._delivery import Delivery, part
@@ -189,7 +190,8 @@ def _begin_callback(scraper: Any, result: Any, request: Any) -> Lazy | None:
         if response:
             _JOURNEYS[result] = journey
     _CURRENT.set(journey)
-    return Lazy(made, _Id(request.url), part(journey), lambda _error: exported(journey))
+    ended = (lambda _error: exported(journey)) if TRACER.on else None
+    return Lazy(made, _Id(request.url), part(journey), ended)
 
 
 def _ruled(spider: Any, request: Any, function: Any) -> Any:
