@@ -45,10 +45,13 @@ class Waiting:
 
     def got(self, request: Any) -> int | None:
         """Note that it gave one; when it took that, as far as it is known."""
-        record = self.record
+        record, key = self.record, id(request) if self.same else request
         record.dequeued += 1
-        since: int | None
-        since = self.since.pop(id(request) if self.same else request, None)
+        # Whoever reads the peak knows the size by then: it went down here only.
+        scheduler = None if self.same else self.scheduler()
+        size = len(self.since) if scheduler is None else len(scheduler) + 1
+        record.peak.note(size)
+        since: int | None = self.since.pop(key, None)
         if since is not None:  # else it was on disk, and is another object now
             record.wait.record(clock() - since)
         return since
@@ -91,9 +94,13 @@ def noting(original: Any) -> Any:
             raise
         if taken is True:
             try:
-                if current().get(SUPPRESSED):
+                context = current()
+                if context and context.get(SUPPRESSED):
                     return taken
-                scheduler = args[0]
+                if kwargs:
+                    scheduler, request = args[0], kwargs["request"]
+                else:
+                    scheduler, request = args
                 known = _LATEST[0]
                 if (
                     known is None
@@ -101,18 +108,8 @@ def noting(original: Any) -> Any:
                     or known.pipeline is not LEDGER.made
                 ):
                     known = waiting_in(scheduler)
-                request = args[1] if len(args) > 1 else kwargs["request"]
-                record, since = known.record, known.since
-                if known.same:
-                    since[id(request)] = clock()
-                    size = len(since)
-                else:
-                    since[request] = clock()
-                    size = len(scheduler)
-                record.enqueued += 1
-                peak = record.peak
-                if size > peak.now:  # noqa: PLR1730 - as said
-                    peak.now = size
+                known.record.enqueued += 1
+                known.since[id(request) if known.same else request] = clock()
             except Exception as error:  # noqa: BLE001 - never into Scrapy
                 _guard.caught(PLACE, error)
         return taken

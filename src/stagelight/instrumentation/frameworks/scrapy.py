@@ -175,7 +175,8 @@ def _begin_callback(scraper: Any, result: Any, request: Any) -> Lazy | None:
         function = request.errback
     else:
         return None
-    function = _ruled(spider, request, function)
+    if getattr(spider, "_rules", None):
+        function = _ruled(spider, request, function)
     name = getattr(function, "__name__", "") or type(function).__name__
     name = "parse" if name == "_parse" else name
     made = step(
@@ -199,10 +200,10 @@ def _ruled(spider: Any, request: Any, function: Any) -> Any:
     kind = {"_callback": "callback", "_errback": "errback"}.get(
         getattr(function, "__name__", "")
     )
-    rules, number = getattr(spider, "_rules", None), request.meta.get("rule")
-    if kind is None or not rules or not isinstance(number, int):
+    number = request.meta.get("rule")
+    if kind is None or not isinstance(number, int):
         return function
-    named = getattr(rules[number], kind, None)
+    named = getattr(spider._rules[number], kind, None)  # noqa: SLF001 - as above
     return named or (spider.parse if kind == "callback" else function)
 
 
