@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,11 @@ settings.register_profile(
     "stagelight", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("stagelight")
+
+# A shell ignores SIGINT in what it starts in the background, and so do its children:
+# those that are sent one would go on for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
