@@ -234,9 +234,9 @@ def calm(worker: Worker) -> None:
     """Let a thread with nothing fetched take the short path again."""
     turn = worker.turn
     if (
-        (turn is None or (turn.queue is None and TRACER.on))
-        and not worker.pending
-        and not in_loop()
+        worker.alert & PENDING
+        and (turn is None or (turn.queue is None and TRACER.on))
+        and not (worker.pending or in_loop())
     ):
         worker.alert &= ~PENDING
 

@@ -84,7 +84,7 @@ def _arrived(turn: Turn, here: object) -> Turn:
     return turn
 
 
-def take(  # noqa: C901, PLR0912 - calls cost more
+def take(
     slot: Slot, worker: Worker, event: Any, given: Turn | None = None
 ) -> tuple[Turn | None, list[Turn], bool]:
     """Which fetched event this call is about; several make links.
@@ -101,11 +101,8 @@ def take(  # noqa: C901, PLR0912 - calls cost more
         settle(worker)
     if given is None:
         turn, links = _claim(worker, slot, here, event)
-    elif TRACER.on:
-        turn, links = _arrived(given, here), []
     else:
-        turn, links = given, []
-        given.within = here
+        turn, links = _arrived(given, here), []
     if worker.search is not None:
         note_call(worker, slot, source=turn is None and here is None)
     fresh = turn is not None or here is None
@@ -129,8 +126,7 @@ def take(  # noqa: C901, PLR0912 - calls cost more
                 worker.turn = turn
     if turn is not None and turn.queue is None and fresh:
         turn.seen = (*turn.seen, slot.stage)
-    if worker.alert & PENDING:
-        calm(worker)
+    calm(worker)
     return turn, links, fresh
 
 

@@ -14,6 +14,7 @@ from stagelight.instrumentation.frameworks._wrapping import (
     PLACE,
     SUPPRESSED,
     current,
+    quietly,
 )
 
 if TYPE_CHECKING:
@@ -124,6 +125,9 @@ def giving(tell: Callable[[Any, Any, int | None], object]) -> Callable[[Any], An
         tell: Is told of the scheduler, the request, and clock at its put if known.
     """
 
+    def got(scheduler: Any, request: Any) -> None:
+        tell(scheduler, request, waiting_in(scheduler).got(request))
+
     def make(original: Any) -> Any:
         def next_request(*args: Any, **kwargs: Any) -> Any:
             try:
@@ -132,13 +136,7 @@ def giving(tell: Callable[[Any, Any, int | None], object]) -> Callable[[Any], An
                 step_aside(error)
                 raise
             if request is not None:
-                try:
-                    if not current().get(SUPPRESSED):
-                        scheduler = args[0]
-                        since = waiting_in(scheduler).got(request)
-                        tell(scheduler, request, since)
-                except Exception as error:  # noqa: BLE001 - never into Scrapy
-                    _guard.caught(PLACE, error)
+                quietly(got, args[0], request)
             return request
 
         return next_request

@@ -163,12 +163,7 @@ def _coroutine(observe: Observe) -> Any:
     async def wrapper(
         wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        call = None
-        try:  # what ``quietly`` does: calls cost more
-            if not current().get(SUPPRESSED):
-                call = observe(instance, args, kwargs)
-        except Exception as error:  # noqa: BLE001 - never into the framework
-            _guard.caught(PLACE, error)
+        call = quietly(observe, instance, args, kwargs)
         if call is None:
             return await wrapped(*args, **kwargs)
         try:

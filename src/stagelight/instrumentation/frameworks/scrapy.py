@@ -24,10 +24,7 @@ from stagelight.instrumentation.frameworks._run_trace import RunTrace, exported
 from stagelight.instrumentation.frameworks._steps import means, qualified, step
 from stagelight.instrumentation.frameworks._waiting import giving, noting
 from stagelight.instrumentation.frameworks._wrapper import Wrapper
-from stagelight.instrumentation.frameworks._wrapping import (
-    PLACE,
-    observed,
-)
+from stagelight.instrumentation.frameworks._wrapping import PLACE, observed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
